@@ -1,0 +1,1 @@
+"""Anomaly scores with their bands."""

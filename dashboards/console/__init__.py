@@ -1,0 +1,1 @@
+"""The live console: one page and the JSON behind it."""

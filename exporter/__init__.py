@@ -1,0 +1,1 @@
+"""GPU truth: devices as Prometheus metrics."""

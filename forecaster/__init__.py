@@ -1,0 +1,1 @@
+"""Demand history in, quantiles of future demand out."""

@@ -1,0 +1,1 @@
+"""The serving tier: gateway, replica, engine, runtime."""

@@ -1,0 +1,1 @@
+"""The front of the serving tier: one address, many replicas."""

@@ -1,0 +1,1 @@
+"""Model files in, an ONNX graph and a tokenizer out."""

@@ -1,0 +1,1 @@
+"""One running copy of a model behind an HTTP server."""

@@ -1,0 +1,1 @@
+"""What everything measures with: metric catalogue, series, store, traces and logs."""

@@ -1,0 +1,316 @@
+"""The metric catalogue: every metric that Warmfront emits, once, as data.
+
+GPU metrics carry DCGM's own names and labels, so that existing dashboards go on working;
+serving metrics follow the OpenTelemetry GenAI conventions; what neither has is `warmfront_*`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Prometheus metric types."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family: its name, meaning, kind, unit, labels and buckets."""
+
+    name: str
+    help: str
+    kind: Kind
+    unit: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
+            raise ValueError(f"{self.name}: histograms have buckets, other kinds have none")
+
+
+def _counter(name: str, text: str, unit: str, *labels: str) -> Metric:
+    return Metric(name, text, Kind.COUNTER, unit, labels)
+
+
+def _gauge(name: str, text: str, unit: str, *labels: str) -> Metric:
+    return Metric(name, text, Kind.GAUGE, unit, labels)
+
+
+def _histogram(
+    name: str, text: str, unit: str, *labels: str, buckets: tuple[float, ...]
+) -> Metric:
+    return Metric(name, text, Kind.HISTOGRAM, unit, labels, buckets)
+
+
+# Bounds of the OpenTelemetry GenAI conventions (semantic-conventions-genai, gen-ai-metrics).
+_TTFT_BUCKETS = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+_TPOT_BUCKETS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_DURATION_BUCKETS = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_START_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+_BATCH_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+
+# --- Gateway: what a client feels -----------------------------------------------------------
+
+_MODEL = "gen_ai_request_model"
+
+REQUEST_DURATION = _histogram(
+    "gen_ai_server_request_duration_seconds",
+    "Time from a request's arrival at the gateway to the last byte of its answer.",
+    "seconds", _MODEL, "error_type", buckets=_DURATION_BUCKETS,
+)  # fmt: skip
+TIME_TO_FIRST_TOKEN = _histogram(
+    "gen_ai_server_time_to_first_token_seconds",
+    "Time from a request's arrival at the gateway to its first token.",
+    "seconds", _MODEL, buckets=_TTFT_BUCKETS,
+)  # fmt: skip
+TIME_PER_OUTPUT_TOKEN = _histogram(
+    "gen_ai_server_time_per_output_token_seconds",
+    "Mean time between the tokens of one request after its first.",
+    "seconds", _MODEL, buckets=_TPOT_BUCKETS,
+)  # fmt: skip
+GATEWAY_ARRIVALS = _counter(
+    "warmfront_gateway_arrivals_total",
+    "Requests for a known model that reached the gateway: the demand.", "requests", "model",
+)  # fmt: skip
+GATEWAY_REQUESTS = _counter(
+    "warmfront_gateway_requests_total",
+    "Requests answered by the gateway.", "requests", "model", "code",
+)  # fmt: skip
+GATEWAY_IN_FLIGHT = _gauge(
+    "warmfront_gateway_requests_in_flight",
+    "Requests that the gateway has accepted and not yet answered in full.", "requests", "model",
+)  # fmt: skip
+GATEWAY_HELD = _gauge(
+    "warmfront_gateway_requests_held",
+    "Requests held because no replica is serving.", "requests", "model",
+)  # fmt: skip
+GATEWAY_COLD_START_HITS = _counter(
+    "warmfront_gateway_cold_start_hits_total",
+    "Requests whose first token missed the TTFT objective while capacity was still starting.",
+    "requests", "model",
+)  # fmt: skip
+GATEWAY_RETRIES = _counter(
+    "warmfront_gateway_retries_total",
+    "Requests sent to another replica before their first byte.", "requests", "model",
+)  # fmt: skip
+GATEWAY_INPUT_TOKENS = _counter(
+    "warmfront_gateway_input_tokens_total", "Prompt tokens of answered requests.",
+    "tokens", "model",
+)  # fmt: skip
+GATEWAY_OUTPUT_TOKENS = _counter(
+    "warmfront_gateway_output_tokens_total", "Tokens generated for answered requests.",
+    "tokens", "model",
+)  # fmt: skip
+
+# --- Replica: what the engine does ----------------------------------------------------------
+
+_REPLICA = ("model", "replica")
+
+REPLICA_RUNNING = _gauge(
+    "warmfront_replica_requests_running", "Requests in the batch.", "requests", *_REPLICA
+)
+REPLICA_WAITING = _gauge(
+    "warmfront_replica_requests_waiting", "Requests waiting for a place in the batch.",
+    "requests", *_REPLICA,
+)  # fmt: skip
+REPLICA_SLOTS = _gauge(
+    "warmfront_replica_slots", "Requests that fit into one batch.", "requests", *_REPLICA
+)
+REPLICA_KV_USAGE = _gauge(
+    "warmfront_replica_kv_usage_ratio", "Share of the KV cache in use, 0 to 1.", "ratio", *_REPLICA
+)
+REPLICA_BUSY = _counter(
+    "warmfront_replica_busy_seconds_total", "Time spent in engine iterations.",
+    "seconds", *_REPLICA,
+)  # fmt: skip
+REPLICA_ITERATIONS = _counter(
+    "warmfront_replica_iterations_total", "Engine iterations.", "iterations", *_REPLICA
+)
+REPLICA_PREFILL_TOKENS = _counter(
+    "warmfront_replica_prefill_tokens_total", "Prompt tokens computed.", "tokens", *_REPLICA
+)
+REPLICA_DECODE_TOKENS = _counter(
+    "warmfront_replica_decode_tokens_total", "Tokens generated.", "tokens", *_REPLICA
+)
+REPLICA_BATCH_SIZE = _histogram(
+    "warmfront_replica_batch_size", "Requests per engine iteration.", "requests", *_REPLICA,
+    buckets=_BATCH_BUCKETS,
+)  # fmt: skip
+REPLICA_STAGE = _histogram(
+    "warmfront_replica_stage_seconds",
+    "Time a request spent in one stage of the engine: queue, prefill or decode.",
+    "seconds", *_REPLICA, "stage", buckets=_STAGE_BUCKETS,
+)  # fmt: skip
+REPLICA_MEMORY = _gauge(
+    "warmfront_replica_memory_bytes", "Resident memory of the replica's process.",
+    "bytes", *_REPLICA,
+)  # fmt: skip
+REPLICA_ITERATION_FIXED = _gauge(
+    "warmfront_replica_iteration_fixed_seconds",
+    "Profiled time of an iteration before any token is counted (alpha).", "seconds", *_REPLICA,
+)  # fmt: skip
+REPLICA_ITERATION_DECODE = _gauge(
+    "warmfront_replica_iteration_decode_token_seconds",
+    "Profiled time that each decoded token adds to an iteration (beta).", "seconds", *_REPLICA,
+)  # fmt: skip
+REPLICA_ITERATION_PREFILL = _gauge(
+    "warmfront_replica_iteration_prefill_token_seconds",
+    "Profiled time that each prompt token adds to an iteration (delta).", "seconds", *_REPLICA,
+)  # fmt: skip
+REPLICA_PACED = _gauge(
+    "warmfront_replica_paced_iteration_seconds",
+    "Shortest iteration the replica is held to, to stand for a larger model (simulated); "
+    "0 where it runs at its own speed.", "seconds", *_REPLICA,
+)  # fmt: skip
+
+# --- Autoscaler -----------------------------------------------------------------------------
+
+REPLICAS = _gauge("warmfront_replicas", "Replicas by state.", "replicas", "model", "state")
+REPLICAS_WANTED = _gauge(
+    "warmfront_replicas_wanted", "Replicas that the plan wants per tier.",
+    "replicas", "model", "tier",
+)  # fmt: skip
+REPLICA_SECONDS = _counter(
+    "warmfront_replica_seconds_total", "Time that replicas have spent in each state.",
+    "seconds", "model", "state",
+)  # fmt: skip
+REPLICA_STARTS = _counter(
+    "warmfront_replica_starts_total", "Replica starts by outcome: ready, adopted or failed.",
+    "replicas", "model", "outcome",
+)  # fmt: skip
+REPLICA_START = _histogram(
+    "warmfront_replica_start_seconds", "Time from starting a replica to its weights being loaded.",
+    "seconds", "model", buckets=_START_BUCKETS,
+)  # fmt: skip
+REPLICA_WAKE = _histogram(
+    "warmfront_replica_wake_seconds", "Time from waking a standby replica to its serving.",
+    "seconds", "model", buckets=(0.001, 0.01, 0.1, *_START_BUCKETS[1:]),
+)  # fmt: skip
+REPLICA_CRASHES = _counter(
+    "warmfront_replica_crashes_total", "Replicas that died without being asked to.",
+    "replicas", "model",
+)  # fmt: skip
+PLAN_DECISIONS = _counter(
+    "warmfront_plan_decisions_total", "Plans by the reason that decided them.",
+    "plans", "model", "reason",
+)  # fmt: skip
+CAPACITY = _gauge(
+    "warmfront_capacity_requests_per_second",
+    "Requests per second that one replica sustains at the present request size.",
+    "requests_per_second", "model",
+)  # fmt: skip
+LEAD_TIME = _gauge(
+    "warmfront_lead_time_seconds", "Measured time from deciding to readiness, by step.",
+    "seconds", "model", "step",
+)  # fmt: skip
+AUTOSCALER_TICK = _histogram(
+    "warmfront_autoscaler_tick_seconds", "Time of one turn of the autoscaler's loop.", "seconds",
+    buckets=_STAGE_BUCKETS,
+)  # fmt: skip
+AUTOSCALER_ERRORS = _counter(
+    "warmfront_autoscaler_errors_total", "Turns of the autoscaler's loop that failed.", "ticks"
+)
+
+# --- Forecaster and alerts ------------------------------------------------------------------
+
+FORECAST = _gauge(
+    "warmfront_forecast_requests_per_second",
+    "Demand expected for this moment, as forecast one step ago.",
+    "requests_per_second", "model", "quantile",
+)  # fmt: skip
+FORECAST_COVERAGE = _gauge(
+    "warmfront_forecast_coverage_ratio",
+    "Share of recent demand that stayed at or below the forecast quantile.",
+    "ratio", "model", "quantile",
+)  # fmt: skip
+FORECAST_ERRORS = _counter(
+    "warmfront_forecast_errors_total", "Forecasts that could not be made.", "forecasts"
+)
+ANOMALY_SCORE = _gauge(
+    "warmfront_anomaly_score",
+    "Distance of a signal from what was expected, in robust standard deviations.",
+    "deviations", "model", "signal",
+)  # fmt: skip
+ANOMALY_LOW = _gauge(
+    "warmfront_anomaly_band_low", "Lower edge of the band in which a signal is normal.",
+    "signal", "model", "signal",
+)  # fmt: skip
+ANOMALY_HIGH = _gauge(
+    "warmfront_anomaly_band_high", "Upper edge of the band in which a signal is normal.",
+    "signal", "model", "signal",
+)  # fmt: skip
+ANOMALY_ACTIVE = _gauge(
+    "warmfront_anomaly_active", "1 while a signal is abnormal, else 0.", "bool", "model", "signal"
+)
+ANOMALY_ERRORS = _counter(
+    "warmfront_anomaly_errors_total", "Turns of the anomaly detector that failed.", "turns"
+)
+
+# --- The collection itself ------------------------------------------------------------------
+
+SCRAPE_UP = _gauge(
+    "warmfront_scrape_up", "1 where the last scrape of a target succeeded, else 0.",
+    "bool", "job", "instance",
+)  # fmt: skip
+SCRAPE_DURATION = _gauge(
+    "warmfront_scrape_duration_seconds", "Time of the last scrape of a target.",
+    "seconds", "job", "instance",
+)  # fmt: skip
+STORE_ERRORS = _counter(
+    "warmfront_store_errors_total", "Samples batches that the metrics store did not take.",
+    "batches",
+)  # fmt: skip
+GPU_UP = _gauge(
+    "warmfront_gpu_up", "1 where the device answered in the last collection, else 0.",
+    "bool", "gpu", "UUID", "simulated",
+)  # fmt: skip
+GPU_COLLECT_DURATION = _gauge(
+    "warmfront_gpu_collect_duration_seconds", "Time of the last collection of a source.",
+    "seconds", "source",
+)  # fmt: skip
+
+# --- GPUs, under DCGM's names (dcgm-exporter <= 4.8, default-counters.csv) -------------------
+
+_GPU = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "simulated")
+
+GPU_UTIL = _gauge("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %).", "percent", *_GPU)
+GPU_MEM_COPY_UTIL = _gauge(
+    "DCGM_FI_DEV_MEM_COPY_UTIL", "Memory utilization (in %).", "percent", *_GPU
+)
+GPU_FB_USED = _gauge(
+    "DCGM_FI_DEV_FB_USED", "Framebuffer memory used (in MiB).", "mebibytes", *_GPU
+)
+GPU_FB_FREE = _gauge(
+    "DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB).", "mebibytes", *_GPU
+)
+GPU_POWER = _gauge("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W).", "watts", *_GPU)
+GPU_ENERGY = _counter(
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+    "Total energy consumption since boot (in mJ).", "millijoules", *_GPU,
+)  # fmt: skip
+GPU_TEMPERATURE = _gauge("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C).", "celsius", *_GPU)
+GPU_SM_CLOCK = _gauge("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz).", "megahertz", *_GPU)
+GPU_MEM_CLOCK = _gauge(
+    "DCGM_FI_DEV_MEM_CLOCK", "Memory clock frequency (in MHz).", "megahertz", *_GPU
+)
+GPU_PCIE_REPLAY = _counter(
+    "DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "Total number of PCIe retries.", "retries", *_GPU
+)
+GPU_NVLINK_BANDWIDTH = _counter(
+    "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL",
+    "Data moved over all NVLinks, both ways, since the driver was loaded (in MB).",
+    "megabytes", *_GPU,
+)  # fmt: skip
+
+CATALOG: dict[str, Metric] = {
+    value.name: value for value in list(globals().values()) if isinstance(value, Metric)
+}

@@ -1,0 +1,1 @@
+"""The front door: command line, configuration, wiring and the one-machine stack."""
