@@ -265,6 +265,9 @@ SCRAPE_DURATION = _gauge(
     "warmfront_scrape_duration_seconds", "Time of the last scrape of a target.",
     "seconds", "job", "instance",
 )  # fmt: skip
+SCRAPE_ERRORS = _counter(
+    "warmfront_scrape_errors_total", "Turns of the scraper that failed.", "turns"
+)
 STORE_ERRORS = _counter(
     "warmfront_store_errors_total", "Samples batches that the metrics store did not take.",
     "batches",
@@ -276,6 +279,14 @@ GPU_UP = _gauge(
 GPU_COLLECT_DURATION = _gauge(
     "warmfront_gpu_collect_duration_seconds", "Time of the last collection of a source.",
     "seconds", "source",
+)  # fmt: skip
+GPU_COLLECT_AGE = _gauge(
+    "warmfront_gpu_collect_age_seconds", "Time since a source last answered.",
+    "seconds", "source",
+)  # fmt: skip
+GPU_COLLECT_ERRORS = _counter(
+    "warmfront_gpu_collect_errors_total", "Collections that failed or ran past their deadline.",
+    "collections", "source",
 )  # fmt: skip
 
 # --- GPUs, under DCGM's names (dcgm-exporter <= 4.8, default-counters.csv) -------------------

@@ -6,12 +6,16 @@ and the autoscaler adopts by them, so each survives the death of the others.
 
 import json
 import os
+import re
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from telemetry.lifecycle import ReplicaState
+
+_REPLICA_ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +64,40 @@ class ProcessTable:
 
     def put(self, record: ReplicaRecord) -> None:
         """Write or replace the record of one replica."""
-        path = self._folder / f"{record.id}.json"
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        path = self._path(record.id)
+        draft = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
         draft.write_text(json.dumps(asdict(record)))
         draft.replace(path)
 
     def remove(self, replica: str) -> None:
         """Forget one replica; forgetting twice is fine."""
-        (self._folder / f"{replica}.json").unlink(missing_ok=True)
+        self._path(replica).unlink(missing_ok=True)
+
+    def _path(self, replica: str) -> Path:
+        if not _REPLICA_ID.fullmatch(replica):  # it must not name a file elsewhere
+            raise ValueError(f"expected an id of letters, digits, '.', '_', '-', got {replica!r}")
+        return self._folder / f"{replica}.json"
 
     @staticmethod
     def _read(path: Path) -> ReplicaRecord | None:
         try:
-            fields = json.loads(path.read_text())
-            return ReplicaRecord(**{**fields, "state": ReplicaState(fields["state"])})
-        except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, ValueError):
+            return _parse_record(path.read_text())
+        except (OSError, KeyError, TypeError, ValueError):
             return None  # removed between listing and reading, or not ours
+
+
+def _parse_record(text: str) -> ReplicaRecord:
+    fields = json.loads(text)
+    if int(fields["pid"]) <= 0:
+        raise ValueError(f"expected a process id, got {fields['pid']}")
+    return ReplicaRecord(
+        id=str(fields["id"]),
+        model=str(fields["model"]),
+        state=ReplicaState(fields["state"]),
+        pid=int(fields["pid"]),
+        pid_started=float(fields["pid_started"]),
+        host=str(fields["host"]),
+        port=int(fields["port"]),
+        slots=int(fields["slots"]),
+        since=float(fields["since"]),
+    )

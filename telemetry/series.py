@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 0.0005  # seconds: times in the same millisecond are the same
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -47,7 +49,7 @@ class Window:
     @property
     def size(self) -> int:
         """Number of grid points."""
-        return int((self.end - self.start) / self.step + 1e-9) + 1
+        return int((self.end - self.start + _ROUNDING) / self.step) + 1
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -57,7 +59,7 @@ class Window:
     @classmethod
     def ending(cls, end: float, *, step: float, points: int) -> "Window":
         """Return the window of `points` points whose last is the latest multiple of `step`."""
-        last = (end // step) * step
+        last = ((end + _ROUNDING) // step) * step
         return cls(last - step * (points - 1), last, step)
 
 
@@ -83,7 +85,7 @@ class Series:
     @property
     def has_data(self) -> bool:
         """Whether at least one point is not a gap."""
-        return bool(np.isfinite(self.values).any())
+        return not bool(np.isnan(self.values).all())
 
 
 def total(series: list[Series], window: Window) -> Series:
@@ -91,5 +93,5 @@ def total(series: list[Series], window: Window) -> Series:
     if not series:
         return Series({}, window, np.full(window.size, np.nan))
     values = np.stack([one.values for one in series])
-    summed = np.where(np.isfinite(values).any(axis=0), np.nansum(values, axis=0), np.nan)
+    summed = np.where(np.isnan(values).all(axis=0), np.nan, np.nansum(values, axis=0))
     return Series({}, window, summed)
