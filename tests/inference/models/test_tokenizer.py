@@ -1,0 +1,127 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.models.spec import ModelError
+from inference.models.tokenizer import (
+    ChatTemplateError,
+    StreamDecoder,
+    Tokenizer,
+    load_tokenizer,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint: Path) -> Tokenizer:
+    return load_tokenizer(checkpoint)
+
+
+def stream(tokenizer: Tokenizer, tokens: list[int]) -> list[str]:
+    decoder = StreamDecoder(tokenizer)
+    return [*(decoder.push(token) for token in tokens), decoder.finish()]
+
+
+def test_a_plain_text_begins_as_the_model_was_trained(tokenizer: Tokenizer):
+    tokens = tokenizer.encode("hé")
+
+    assert tokens[0] == 256
+    assert len(tokens) == 4
+    assert tokenizer.decode(tokens) == "hé"
+
+
+def test_a_conversation_is_rendered_by_the_models_template(tokenizer: Tokenizer):
+    messages = [{"role": "user", "content": " hi "}]
+
+    assert tokenizer.render_chat(messages) == "<|bos|>user: hi<|end|>assistant: "
+    assert tokenizer.encode_chat(messages)[0] == 256
+    assert tokenizer.encode_chat(messages).count(256) == 1
+
+
+def test_a_template_may_refuse_a_conversation(tokenizer: Tokenizer):
+    with pytest.raises(ChatTemplateError, match="unknown role wizard"):
+        tokenizer.encode_chat([{"role": "wizard", "content": "hi"}])
+
+
+def test_a_template_cannot_reach_python(new_checkpoint: Callable[..., Path]):
+    folder = new_checkpoint()
+    attack = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": attack}))
+
+    with pytest.raises(ChatTemplateError, match="unsafe"):
+        load_tokenizer(folder).render_chat([])
+
+
+def test_a_model_without_a_template_says_so(new_checkpoint: Callable[..., Path]):
+    folder = new_checkpoint()
+    (folder / "tokenizer_config.json").unlink()
+
+    with pytest.raises(ChatTemplateError, match="/v1/completions"):
+        load_tokenizer(folder).encode_chat([{"role": "user", "content": "hi"}])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"chat_template": "one"}, id="string"),
+        pytest.param(
+            {"chat_template": [{"name": "tool", "template": "no"},
+                               {"name": "default", "template": "one"}]},
+            id="named ones",
+        ),
+    ],
+)  # fmt: skip
+def test_a_template_is_found(new_checkpoint: Callable[..., Path], settings: dict[str, object]):
+    folder = new_checkpoint()
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+    assert load_tokenizer(folder).render_chat([]) == "one"
+
+
+def test_a_template_file_comes_first(new_checkpoint: Callable[..., Path]):
+    folder = new_checkpoint()
+    (folder / "chat_template.jinja").write_text("{{ eos_token }}")
+
+    assert load_tokenizer(folder).render_chat([]) == "<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("tokenizer.json", "{}", id="tokenizer"),
+        pytest.param("tokenizer_config.json", "{", id="settings"),
+        pytest.param("tokenizer_config.json", '{"chat_template": "{% if %}"}', id="template"),
+    ],
+)
+def test_a_broken_file_is_named(new_checkpoint: Callable[..., Path], name: str, text: str):
+    folder = new_checkpoint()
+    (folder / name).write_text(text)
+
+    with pytest.raises(ModelError, match=name):
+        load_tokenizer(folder)
+
+
+@given(text=st.text())
+def test_streamed_text_holds_whole_characters_only(tokenizer: Tokenizer, text: str):
+    pieces = stream(tokenizer, tokenizer.encode(text))
+
+    assert "".join(pieces) == text
+    assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
+
+
+@given(tokens=st.lists(st.integers(0, 263), max_size=60))
+def test_any_tokens_stream_to_what_they_decode_to_at_once(tokenizer: Tokenizer, tokens: list[int]):
+    assert "".join(stream(tokenizer, tokens)) == tokenizer.decode(tokens)
+
+
+def test_a_character_comes_with_its_last_byte(tokenizer: Tokenizer):
+    assert stream(tokenizer, tokenizer.encode("a€")) == ["", "a", "", "", "€", ""]
+
+
+def test_endless_garbage_is_not_held_back_for_ever(tokenizer: Tokenizer):
+    half_a_character = tokenizer.encode("é")[1]
+
+    assert any(stream(tokenizer, [half_a_character] * 200)[:-1])
