@@ -25,8 +25,7 @@ class Forecast:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.quantiles):  # noqa: PLR2004
             raise ValueError(
-                f"expected values of shape (steps, {len(self.quantiles)}), "
-                f"got {self.values.shape}"
+                f"expected values of shape (steps, {len(self.quantiles)}), got {self.values.shape}"
             )
         if list(self.quantiles) != sorted(self.quantiles):
             raise ValueError(f"expected rising quantiles, got {self.quantiles}")
