@@ -1,0 +1,170 @@
+"""Configuration: one TOML file, checked whole at start-up, with defaults that run on a laptop."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from warmfront.errors import ConfigError
+
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0 asks the system for a free one
+Seconds = Annotated[float, Field(gt=0)]
+BUNDLED_MODEL = "warmfront-tiny"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Addresses(_Section):
+    """Where Warmfront listens."""
+
+    host: str = "127.0.0.1"
+    gateway: Port = 8000
+    console: Port = 8001
+    exporter: Port = 9400
+
+
+class ModelSettings(_Section):
+    """Which model the tier serves; without a folder, the bundled one."""
+
+    name: str = Field(default=BUNDLED_MODEL, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,95}$")
+    folder: Path | None = None
+
+
+class ReplicaSettings(_Section):
+    """How one replica runs."""
+
+    slots: int = Field(default=8, ge=1, le=256)
+    min_iteration_seconds: float = Field(default=0.0, ge=0, le=10)
+    drain_seconds: Seconds = 30.0
+    start_timeout_seconds: Seconds = 120.0
+
+
+class AutoscalerSettings(_Section):
+    """The bounds and the temper of the autoscaler."""
+
+    mode: Literal["predictive", "reactive"] = "predictive"
+    minimum: int = Field(default=1, ge=0)
+    maximum: int = Field(default=4, ge=1)
+    standby: int = Field(default=0, ge=0)
+    quantile: float = Field(default=0.95, gt=0, lt=1)
+    utilisation: float = Field(default=0.8, gt=0, le=1)
+    hold_seconds: float = Field(default=120.0, ge=0)
+    tick_seconds: Seconds = 1.0
+    demand_window_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum ({self.minimum}) is above maximum ({self.maximum})")
+        return self
+
+
+class ForecastSettings(_Section):
+    """The grid that demand is forecast on."""
+
+    step_seconds: Seconds = 10.0
+    season_seconds: Seconds = 86_400.0
+    history_seasons: int = Field(default=4, ge=1, le=60)
+    horizon_steps: int = Field(default=30, ge=1, le=1_000)
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> Self:
+        if self.season_seconds < 2 * self.step_seconds:
+            raise ValueError(
+                f"season_seconds ({self.season_seconds:g}) must hold at least two steps "
+                f"of step_seconds ({self.step_seconds:g})"
+            )
+        return self
+
+    @property
+    def season_steps(self) -> int:
+        """Steps in one season."""
+        return round(self.season_seconds / self.step_seconds)
+
+
+class ObjectiveSettings(_Section):
+    """What a good answer is."""
+
+    ttft_seconds: Seconds = 1.0
+
+
+class GatewaySettings(_Section):
+    """How long and how many requests may wait for a replica."""
+
+    hold_seconds: Seconds = 30.0
+    max_held: int = Field(default=256, ge=0)
+
+
+class TelemetrySettings(_Section):
+    """What is kept, for how long, and where traces go."""
+
+    scrape_seconds: Seconds = 1.0
+    retention_hours: Seconds = 24.0 * 8
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(_Section):
+    """Everything that can be set, by section."""
+
+    state_dir: Path = Path(".warmfront")
+    addresses: Addresses = Addresses()
+    model: ModelSettings = ModelSettings()
+    replica: ReplicaSettings = ReplicaSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    def replaced(self, where: str, /, **sections: dict[str, Any]) -> "Config":
+        """Return a copy with some settings replaced, and all checked; `where` names their source.
+
+        Each section is named with its new settings: `autoscaler={"maximum": 7}`.
+        """
+        raw = self.model_dump()
+        for section, values in sections.items():
+            raw[section] = {**raw[section], **values}
+        return check_config(raw, where=where)
+
+
+def load_config(path: Path | None) -> Config:
+    """Read the configuration file, or the defaults where there is none; raise ConfigError."""
+    if path is None:
+        return Config()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return check_config(raw, where=str(path))
+
+
+def check_config(raw: dict[str, Any], *, where: str) -> Config:
+    """Check raw settings; raise ConfigError naming each wrong one and where it stands."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        problems = "\n".join(_problem(one) for one in error.errors())
+        raise ConfigError(f"{where} cannot be used:\n{problems}") from error
+
+
+def _problem(error: Any) -> str:
+    """Say one validation error as a line for people."""
+    place = ".".join(str(part) for part in error["loc"]) or "file"
+    if error["type"] == "extra_forbidden":
+        return f"  {place}: there is no such setting ({_known(error['loc'])})"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"  {place}: {message} (got {error['input']!r})"
+
+
+def _known(place: tuple[str | int, ...]) -> str:
+    """Name the settings that do exist beside a mistyped one."""
+    section: Any = Config
+    for part in place[:-1]:
+        section = section.model_fields[str(part)].annotation
+    return "known here: " + ", ".join(section.model_fields)
