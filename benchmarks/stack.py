@@ -55,6 +55,7 @@ def _measure(clone: Path, *, quick: bool) -> Iterator[Row]:
         _await_replicas(clone, 2)
         time.sleep(10.0 if quick else 60.0)
         parts = _memory(process.pid, clone)
+    (clone / "warmfront.toml").unlink()
     yield Row("memory with two replicas", "whole stack (PSS)", sum(parts.values()), "MiB", 1536)
     for name, mebibytes in parts.items():
         yield Row("memory with two replicas", name, mebibytes, "MiB")

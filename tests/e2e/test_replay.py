@@ -37,7 +37,7 @@ def test_a_day_of_a_trace_is_played_with_and_without_the_forecast(tmp_path: Path
             "--seconds", "30", "--peak", "10", "--json", str(scores), "--plain",
         ],
         capture_output=True, text=True, timeout=180, check=False,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=tmp_path,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -73,7 +73,7 @@ def test_a_replay_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: 
     playing = subprocess.Popen(
         [sys.executable, "-m", "warmfront", "replay", "--seconds", "600", "--plain"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=tmp_path,
     )  # fmt: skip
     with playing:
         wait_for("a replica of the replay", lambda: _left_in(tmp_path))
