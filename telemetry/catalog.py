@@ -102,6 +102,10 @@ GATEWAY_RETRIES = _counter(
     "warmfront_gateway_retries_total",
     "Requests sent to another replica before their first byte.", "requests", "model",
 )  # fmt: skip
+GATEWAY_ROSTER_ERRORS = _counter(
+    "warmfront_gateway_roster_errors_total",
+    "Readings of the process table that failed; routing went on by the last one.", "readings",
+)  # fmt: skip
 GATEWAY_INPUT_TOKENS = _counter(
     "warmfront_gateway_input_tokens_total", "Prompt tokens of answered requests.",
     "tokens", "model",

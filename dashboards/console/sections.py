@@ -39,11 +39,6 @@ class Demand:
     past: Band
     coverage: Mapping[str, float]  # quantile -> share of recent demand at or below it
 
-    @property
-    def has_requests(self) -> bool:
-        """Whether any request arrived in the shown history."""
-        return any(value for value in self.rate)
-
 
 @dataclass(frozen=True, slots=True)
 class Outlook:

@@ -13,6 +13,7 @@ from telemetry.catalog import (
     GATEWAY_OUTPUT_TOKENS,
     GATEWAY_REQUESTS,
     GATEWAY_RETRIES,
+    GATEWAY_ROSTER_ERRORS,
     REQUEST_DURATION,
     TIME_PER_OUTPUT_TOKEN,
     TIME_TO_FIRST_TOKEN,
@@ -33,6 +34,7 @@ class Meters:
         self._in_flight = metrics.gauge(GATEWAY_IN_FLIGHT)
         self._held = metrics.gauge(GATEWAY_HELD)
         self._cold_start_hits = metrics.counter(GATEWAY_COLD_START_HITS)
+        self._roster_errors = metrics.counter(GATEWAY_ROSTER_ERRORS)
         self._retries = metrics.counter(GATEWAY_RETRIES)
         self._input_tokens = metrics.counter(GATEWAY_INPUT_TOKENS)
         self._output_tokens = metrics.counter(GATEWAY_OUTPUT_TOKENS)
@@ -51,6 +53,10 @@ class Meters:
             self._requests.labels(model, str(code))
         for outcome in Outcome:
             self._duration.labels(model, outcome.value)
+
+    def roster_unreadable(self) -> None:
+        """Count a reading of the process table that failed."""
+        self._roster_errors.inc()
 
     def arrived(self, model: str) -> None:
         """Count one request for a model: the demand, whatever becomes of it."""

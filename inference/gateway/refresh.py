@@ -46,6 +46,7 @@ class Refresher:
             self._meters.introduce(model)
 
     def _note_failure(self) -> None:
+        self._meters.roster_unreadable()
         if self._is_readable:  # said once, not ten times a second
             _log.exception("the process table cannot be read; routing by its last reading")
         self._is_readable = False

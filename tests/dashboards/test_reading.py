@@ -30,7 +30,6 @@ def test_demand_is_arrivals_per_second_with_its_gap(busy_stack, window, world):
     expected = np.array([world.expected_demand(at) for at in window.times])
     assert np.nanmean(np.abs(rate - expected)) < 2.0
     assert demand.now == demand.rate[-1]
-    assert demand.has_requests
 
 
 def test_the_forecast_for_now_comes_with_its_band(busy_stack, window):
@@ -57,7 +56,6 @@ def test_another_models_demand_is_not_ours(busy_stack, window):
     demand = read_demand(busy_stack.store, "another", window, within=30)
 
     assert demand.now is None
-    assert not demand.has_requests
     assert set(demand.rate) == {None}
 
 
