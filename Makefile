@@ -1,6 +1,7 @@
 # One command each. `make up` is the one to start with.
 PYTHON ?= python3
 VENV   ?= .venv
+EXTRAS ?= test
 BIN    := $(VENV)/bin
 # Without --no-compile, most of the wait is byte-compiling what is never imported.
 PIP    := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check \
@@ -21,11 +22,11 @@ $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@$(PIP) --editable '.[test]'
+	@$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test
-	@$(PIP) --editable '.[test,check]'
+	@$(PIP) --editable '.[$(EXTRAS),check]'
 	@touch $@
 
 install: $(VENV)/.run  ## Create the virtual environment
