@@ -1,37 +1,29 @@
 """Text to tokens and back: a Hugging Face tokenizer, its chat template, and streamed decoding."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from jinja2 import Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
+from inference.models.chat_template import ChatTemplate, ChatTemplateError, Message
 from inference.models.spec import ModelError, read_json
 
+__all__ = ["ChatTemplateError", "StreamDecoder", "Tokenizer", "load_tokenizer"]
+
 _HALF_CHARACTER = "\ufffd"
-_MOST_HELD = 64  # a character is 4 bytes at most: so many tokens in a row are no text
-
-
-class ChatTemplateError(ValueError):
-    """The chat template refuses these messages, or the model has none."""
+_MOST_HELD = 64  # a character is 4 bytes at most: so many tokens without one are no text
 
 
 class Tokenizer:
     """The tokenizer of one model."""
 
     def __init__(
-        self,
-        vocabulary: HuggingFaceTokenizer,
-        *,
-        chat_template: str | None = None,
-        marks: Mapping[str, str] | None = None,
+        self, vocabulary: HuggingFaceTokenizer, *, chat: ChatTemplate | None = None
     ) -> None:
         self._vocabulary = vocabulary
-        self._marks = dict(marks or {})
-        self._chat = _compile(chat_template) if chat_template else None
+        self._chat = chat
 
     @property
     def size(self) -> int:
@@ -40,21 +32,40 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a plain text, begun as the model was trained to see it."""
-        return list(self._vocabulary.encode(text).ids)
+        return self._encoded(text, special=True)
 
-    def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Return the tokens of a conversation, up to where the assistant is to speak."""
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a conversation, up to where the assistant is to speak.
+
+        A message's content is a text, or a list of Hugging Face's parts, images among them.
+        """
         text = self.render_chat(messages)
-        return list(self._vocabulary.encode(text, add_special_tokens=False).ids)
+        return self._encoded(text, special=False)
 
-    def render_chat(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    def render_chat(self, messages: Sequence[Message]) -> str:
         """Return a conversation as the text that the model was trained to see."""
         if self._chat is None:
             raise ChatTemplateError("this model has no chat template; use /v1/completions")
-        try:
-            return self._chat.render(messages=messages, add_generation_prompt=True, **self._marks)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise ChatTemplateError(f"the model's chat template refuses: {error}") from error
+        return self._chat.render(messages)
+
+    def _encoded(self, text: str, *, special: bool) -> list[int]:
+        # As a batch of one: for that, the library lets other threads run.
+        (encoded,) = self._vocabulary.encode_batch_fast([text], add_special_tokens=special)
+        return list(encoded.ids)
+
+    def token_id(self, text: str) -> int | None:
+        """Return the number of the token that is written so, if there is one."""
+        number: int | None = self._vocabulary.token_to_id(text)
+        return number
+
+    def text_of(self, token: int) -> str | None:
+        """Return how a token is written, a special one included; None beyond the vocabulary."""
+        text: str | None = self._vocabulary.id_to_token(token)
+        return text
+
+    def to_json(self) -> str:
+        """Return the whole tokenizer as the text of a tokenizer.json."""
+        return str(self._vocabulary.to_str())
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens, without the special ones."""
@@ -78,7 +89,10 @@ class StreamDecoder:
         self._pending.append(token)
         text = self._new_text()
         held = len(self._pending) - self._given
-        if not text or (text.endswith(_HALF_CHARACTER) and held < _MOST_HELD):
+        if held < _MOST_HELD and (not text or text.endswith(_HALF_CHARACTER)):
+            return ""
+        if not text:  # nor will they ever have any
+            del self._pending[self._given :]
             return ""
         self._pending = self._pending[self._given :]
         self._given = len(self._pending)
@@ -105,45 +119,46 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         vocabulary = HuggingFaceTokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise ModelError(f"{path}: cannot be read as a tokenizer ({error})") from error
-    config = folder / "tokenizer_config.json"
-    settings = read_json(config) if config.exists() else {}
+    return Tokenizer(vocabulary, chat=_load_chat_template(folder))
+
+
+def special_tokens(folder: Path) -> dict[str, str]:
+    """Return the texts of the tokens that have a part to play, such as `bos_token`."""
+    marks: dict[str, str] = {}
+    # Older folders have the first beside tokenizer_config.json, those with images the last.
+    for name in ("special_tokens_map.json", "tokenizer_config.json", "processor_config.json"):
+        for key, value in _optional_json(folder / name).items():
+            text = value.get("content") if isinstance(value, dict) else value
+            if key.endswith("_token") and isinstance(text, str):
+                marks[key] = text
+    return marks
+
+
+def chat_template_file(folder: Path) -> Path:
+    """Return where the chat template stands, or would stand; transformers has used three."""
+    for name in ("chat_template.jinja", "chat_template.json"):
+        if (folder / name).exists():
+            return folder / name
+    return folder / "tokenizer_config.json"
+
+
+def _load_chat_template(folder: Path) -> ChatTemplate | None:
+    path, marks = chat_template_file(folder), special_tokens(folder)
     try:
-        return Tokenizer(
-            vocabulary, chat_template=_chat_template(folder, settings), marks=_marks(settings)
-        )
-    except TemplateError as error:
-        raise ModelError(f"{config}: the chat template is broken ({error})") from error
+        source = _chat_template(path)
+        return ChatTemplate(source, marks=marks) if source else None
+    except (TemplateError, TypeError, KeyError, UnicodeError) as error:
+        raise ModelError(f"{path}: the chat template is broken ({error})") from error
 
 
-def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
-    beside = folder / "chat_template.jinja"
-    if beside.exists():
-        return beside.read_text(encoding="utf-8")
-    value = settings.get("chat_template")
+def _chat_template(path: Path) -> str | None:
+    if path.suffix == ".jinja":
+        return path.read_text(encoding="utf-8")
+    value = _optional_json(path).get("chat_template")
     if isinstance(value, list):  # several named ones
         value = {one["name"]: one["template"] for one in value}.get("default")
     return value
 
 
-def _marks(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the special tokens that templates refer to; each is a string or an object."""
-    found = {key: settings.get(key) for key in ("bos_token", "eos_token", "pad_token")}
-    return {
-        key: value["content"] if isinstance(value, dict) else str(value)
-        for key, value in found.items()
-        if value is not None
-    }
-
-
-def _compile(source: str) -> Template:
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = lambda value, **options: json.dumps(
-        value, ensure_ascii=False, **options
-    )
-    environment.globals["raise_exception"] = _raise_exception
-    return environment.from_string(source)
-
-
-def _raise_exception(message: str) -> NoReturn:
-    """Let a template refuse a conversation, as Hugging Face's do."""
-    raise TemplateError(message)
+def _optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from inference.models.tokenizer import (
     StreamDecoder,
     Tokenizer,
     load_tokenizer,
+    special_tokens,
 )
+from tests.inference.conftest import byte_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,13 @@ def test_a_conversation_is_rendered_by_the_models_template(tokenizer: Tokenizer)
     assert tokenizer.render_chat(messages) == "<|bos|>user: hi<|end|>assistant: "
     assert tokenizer.encode_chat(messages)[0] == 256
     assert tokenizer.encode_chat(messages).count(256) == 1
+
+
+def test_a_conversation_may_come_in_parts(tokenizer: Tokenizer):
+    parts = [{"type": "text", "text": "hi "}, {"type": "text", "text": "there"}]
+
+    whole = tokenizer.encode_chat([{"role": "user", "content": "hi there"}])
+    assert tokenizer.encode_chat([{"role": "user", "content": parts}]) == whole
 
 
 def test_a_template_may_refuse_a_conversation(tokenizer: Tokenizer):
@@ -88,12 +97,40 @@ def test_a_template_file_comes_first(new_checkpoint: Callable[..., Path]):
     assert load_tokenizer(folder).render_chat([]) == "<|end|>"
 
 
+def test_the_template_of_a_processor_is_found(new_checkpoint: Callable[..., Path]):
+    folder = new_checkpoint()
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "{{ image_token }}"}))
+    (folder / "processor_config.json").write_text(json.dumps({"image_token": "<image>"}))
+
+    assert load_tokenizer(folder).render_chat([]) == "<image>"
+
+
+def test_special_tokens_are_found_wherever_they_are_written(new_checkpoint: Callable[..., Path]):
+    folder = new_checkpoint()
+    older = {"eos_token": "</s>", "unk_token": {"content": "<unk>"}, "extra": ["<a>"]}
+    (folder / "special_tokens_map.json").write_text(json.dumps(older))
+
+    marks = special_tokens(folder)
+
+    assert marks == {"bos_token": "<|bos|>", "eos_token": "<|end|>", "unk_token": "<unk>"}
+
+
+def test_a_token_is_known_by_number_and_by_text(tokenizer: Tokenizer):
+    assert tokenizer.token_id("<|end|>") == 257
+    assert tokenizer.text_of(257) == "<|end|>"
+    assert tokenizer.token_id("<image>") is None
+    assert tokenizer.text_of(300) is None
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         pytest.param("tokenizer.json", "{}", id="tokenizer"),
         pytest.param("tokenizer_config.json", "{", id="settings"),
         pytest.param("tokenizer_config.json", '{"chat_template": "{% if %}"}', id="template"),
+        pytest.param("chat_template.jinja", "{% if %}", id="template file"),
+        pytest.param("tokenizer_config.json", '{"chat_template": [{}]}', id="nameless template"),
     ],
 )
 def test_a_broken_file_is_named(new_checkpoint: Callable[..., Path], name: str, text: str):
@@ -119,6 +156,21 @@ def test_any_tokens_stream_to_what_they_decode_to_at_once(tokenizer: Tokenizer, 
 
 def test_a_character_comes_with_its_last_byte(tokenizer: Tokenizer):
     assert stream(tokenizer, tokenizer.encode("a€")) == ["", "a", "", "", "€", ""]
+
+
+def test_endless_marks_without_text_do_not_make_decoding_slower(tokenizer: Tokenizer):
+    class Counted(Tokenizer):
+        longest = 0
+
+        def decode(self, tokens: Sequence[int]) -> str:
+            self.longest = max(self.longest, len(tokens))
+            return tokenizer.decode(tokens)
+
+    counted = Counted(byte_tokenizer())
+    pieces = stream(counted, [*tokenizer.encode("a")[1:], *[257] * 500, *tokenizer.encode("b")])
+
+    assert "".join(pieces) == "ab"
+    assert counted.longest < 100
 
 
 def test_endless_garbage_is_not_held_back_for_ever(tokenizer: Tokenizer):
