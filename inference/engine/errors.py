@@ -6,7 +6,12 @@ class EngineError(Exception):
 
     EngineError
     ├── PromptTooLongError   the request can never fit
+    ├── BadSamplingError     the request's settings or constraint cannot be honoured
+    ├── DrawError            no token can follow in this answer; others go on
+    │   └── FormatError      because of the format that the request asks for
+    ├── OutOfMemoryError     the device cannot compute this request even alone; others go on
     ├── EngineBusyError      there is no room now, later there may be
+    ├── EngineAsleepError    the engine must be woken first
     └── EngineStoppedError   the engine takes and finishes nothing more
     """
 
@@ -21,8 +26,28 @@ class PromptTooLongError(EngineError):
         )
 
 
+class BadSamplingError(EngineError):
+    """A setting or constraint of the request does not fit the model."""
+
+
+class DrawError(EngineError):
+    """No token can be drawn: the logits are not finite, or the constraint is stuck."""
+
+
+class FormatError(DrawError):
+    """The format that the request asks for leads into a place where nothing can follow."""
+
+
+class OutOfMemoryError(EngineError):
+    """The device lacks memory for one step of this request, with nothing beside it."""
+
+
 class EngineBusyError(EngineError):
-    """As many requests wait as may wait."""
+    """As many requests wait as may wait, or some are in flight where none may be."""
+
+
+class EngineAsleepError(EngineError):
+    """The engine has given up its memory and takes requests once it is woken."""
 
 
 class EngineStoppedError(EngineError):

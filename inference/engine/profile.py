@@ -8,7 +8,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine.forward import forward
+from inference.engine.forward import batch_of, group_by_length
+from inference.engine.sampling import GREEDY, Sampler, draw
 from inference.engine.scheduler import Chunk
 from inference.engine.sequence import Request, Sequence
 from inference.runtimes.runtime import Runtime
@@ -80,11 +81,12 @@ def _solve(relative: NDArray[np.float64], kept: tuple[int, ...]) -> NDArray[np.f
 
 
 def _decodes(runtime: Runtime, rows: int, before: int, blocks: int) -> list[Chunk]:
-    """One decoded token in each row; rows share blocks where there are too few."""
+    """One decoded token in each row, or in as many rows as have blocks of their own."""
     needed = before // runtime.block_size + 1
+    rows = min(rows, (blocks - 1) // needed)
     return [
         Chunk(
-            _sequence(before + 1, _blocks(row * needed, needed, blocks)), before, 1, is_decode=True
+            _sequence(before + 1, first=1 + row * needed, blocks=needed), before, 1, is_decode=True
         )
         for row in range(rows)
     ]
@@ -92,29 +94,31 @@ def _decodes(runtime: Runtime, rows: int, before: int, blocks: int) -> list[Chun
 
 def _prefills(runtime: Runtime, count: int) -> list[Chunk]:
     needed = -(-count // runtime.block_size)
-    return [Chunk(_sequence(count, _blocks(0, needed, needed + 1)), 0, count, is_decode=False)]
+    return [Chunk(_sequence(count, first=1, blocks=needed), 0, count, is_decode=False)]
 
 
-def _blocks(first: int, count: int, blocks: int) -> list[int]:
-    return [1 + (first + offset) % (blocks - 1) for offset in range(count)]
-
-
-def _sequence(length: int, blocks: list[int]) -> Sequence:
+def _sequence(length: int, *, first: int, blocks: int) -> Sequence:
     sequence = Sequence(Request("profile", (0,) * length, max_tokens=1), arrived=0.0)
-    sequence.blocks = blocks
+    sequence.blocks = list(range(first, first + blocks))
     return sequence
 
 
 def _measure(runtime: Runtime, chunks: list[Chunk], clock: Clock) -> Measurement:
-    forward(runtime, chunks)  # the first of a shape allocates
+    _compute(runtime, chunks)  # the first of a shape allocates
     times = []
     for _ in range(_REPEATS):
         began = clock.monotonic()
-        forward(runtime, chunks)
+        _compute(runtime, chunks)
         times.append(clock.monotonic() - began)
     decode = sum(chunk.count for chunk in chunks if chunk.is_decode)
     prefill = sum(chunk.count for chunk in chunks if not chunk.is_decode)
     return Measurement(decode, prefill, max(median(times), 1e-9))
+
+
+def _compute(runtime: Runtime, chunks: list[Chunk]) -> None:
+    for group in group_by_length(chunks):
+        logits = runtime.step(batch_of(group, runtime.block_size))
+        draw(logits, [Sampler(GREEDY, (), vocabulary=logits.shape[1]) for _ in group])
 
 
 def _paced(one: Measurement, min_iteration_seconds: float) -> Measurement:

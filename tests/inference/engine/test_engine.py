@@ -5,14 +5,17 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from inference.engine.engine import Engine, IterationReport
-from inference.engine.errors import EngineBusyError, EngineStoppedError, PromptTooLongError
+from inference.engine.errors import (
+    DrawError,
+    EngineAsleepError,
+    EngineBusyError,
+    EngineStoppedError,
+    PromptTooLongError,
+)
 from inference.engine.sampling import Sampling
 from inference.engine.scheduler import Limits
 from inference.engine.sequence import FinishReason, Request, TokenEvent
-from inference.models.checkpoint import Weights
-from inference.models.spec import ModelSpec
-from inference.runtimes.onnx import OnnxRuntime
-from inference.runtimes.runtime import Runtime
+from inference.runtimes.runtime import Runtime, RuntimeFailedError, SleepLevel
 from telemetry.clock import SystemClock
 
 DEADLINE = 10.0
@@ -52,6 +55,7 @@ def request(name: str = "a", *, prompt: int = 6, max_tokens: int = 8, **fields: 
 
 
 ENDLESS = request("endless", max_tokens=190)
+HOT = Sampling(temperature=3.0, seed=3)
 
 
 async def test_an_answer_comes_token_by_token_and_says_why_it_ends(runtime, answer):
@@ -81,22 +85,36 @@ async def test_batched_answers_equal_lone_ones(runtime, answer):
     assert max(runtime.rows) == 4
 
 
-async def test_the_real_runtime_samples_the_same_alone_and_in_a_batch(
-    spec: ModelSpec, weights: Weights
-):
-    real = OnnxRuntime(block_size=4)
-    real.load(spec, weights)
-    requests = [
-        request(str(n), prompt=2 + 9 * n, max_tokens=12,
-                sampling=Sampling(temperature=0.9, top_p=0.95, top_k=40, seed=n))
-        for n in range(6)
-    ]  # fmt: skip
-    async with running(real, blocks=30) as engine:
-        alone = [await tokens_of(engine, one) for one in requests]
-        together = await asyncio.gather(*(tokens_of(engine, one) for one in requests))
+async def test_choices_come_in_one_stream_and_end_apart(runtime, answer):
+    asked = request(choices=3, sampling=HOT)
+    stopping = request(choices=3, sampling=HOT, stop_tokens=frozenset({answer(asked, 1)[2]}))
+    async with running(runtime) as engine:
+        events = await events_of(engine, stopping)
 
-    assert together == alone
-    assert len({tuple(one) for one in alone}) == len(alone)
+    for choice in range(3):
+        own = [event for event in events if event.choice == choice]
+        assert [event.token for event in own] == answer(stopping, choice)
+        assert [event.finish is None for event in own[:-1]] == [True] * (len(own) - 1)
+        assert own[-1].finish is not None
+
+
+async def test_more_choices_than_slots_take_turns(runtime, answer):
+    asked = request(choices=5, sampling=HOT)
+    async with running(runtime, slots=2) as engine:
+        events = await events_of(engine, asked)
+
+    for choice in range(5):
+        assert [one.token for one in events if one.choice == choice] == answer(asked, choice)
+
+
+async def test_log_probabilities_come_with_the_tokens(runtime):
+    async with running(runtime) as engine:
+        events = await events_of(engine, request(sampling=Sampling(0.0, logprobs=2)))
+
+    for event in events:
+        assert event.top[0] == (event.token, event.logprob)
+        assert len(event.top) == 2
+        assert event.logprob < 0
 
 
 async def test_a_short_request_overtakes_a_long_one_that_came_first(runtime):
@@ -109,6 +127,17 @@ async def test_a_short_request_overtakes_a_long_one_that_came_first(runtime):
 
         assert (await anext(long)).finish is None
         assert engine.stats().running == 1
+
+
+async def test_a_name_may_be_used_again_once_its_request_is_cancelled(runtime, answer):
+    again = request("endless", prompt=9)
+    async with running(runtime, min_iteration_seconds=0.05) as engine:
+        async with aclosing(engine.submit(ENDLESS)) as first:
+            await anext(first)
+            steps = len(runtime.rows)
+            await until(lambda: len(runtime.rows) > steps)  # a token of the first is on its way
+
+        assert await tokens_of(engine, again) == answer(again)
 
 
 async def test_a_long_prompt_does_not_stop_others_from_decoding(runtime):
@@ -136,6 +165,45 @@ async def test_cancelling_frees_the_blocks(runtime):
 
         assert engine.stats().running == 0
         await tokens.aclose()
+
+
+async def test_a_cancelled_request_ends_its_stream(runtime):
+    async with running(runtime, min_iteration_seconds=60.0) as engine:
+        waiting = asyncio.create_task(tokens_of(engine, request()))
+        await until(lambda: engine.stats().running == 1)
+        engine.cancel("a")
+
+        assert await waiting == []
+
+
+async def test_one_choice_can_be_cancelled_and_the_others_go_on(runtime, answer):
+    asked = request(choices=3, max_tokens=30, sampling=HOT)
+    got: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    async with (
+        running(runtime, min_iteration_seconds=0.005) as engine,
+        aclosing(engine.submit(asked)) as events,
+    ):
+        async for event in events:
+            got[event.choice].append(event.token)
+            if event.choice == 1 and len(got[1]) == 2:
+                engine.cancel(asked.id, choice=1)
+                engine.cancel(asked.id, choice=1)
+
+        await until(lambda: engine.stats().kv_usage == 0)
+
+    assert got == {0: answer(asked, 0), 1: answer(asked, 1)[:2], 2: answer(asked, 2)}
+
+
+async def test_a_request_whose_every_choice_is_cancelled_is_over(runtime):
+    async with running(runtime, min_iteration_seconds=0.01) as engine:
+        asked = request(choices=2, max_tokens=150)
+        waiting = asyncio.create_task(tokens_of(engine, asked))
+        await until(lambda: engine.stats().running == 2)
+        engine.cancel(asked.id, choice=0)
+        engine.cancel(asked.id, choice=1)
+
+        await waiting
+        assert (engine.stats().running, engine.stats().waiting) == (0, 0)
 
 
 async def test_a_consumer_that_leaves_cancels(runtime):
@@ -198,6 +266,28 @@ async def test_iterations_are_reported(runtime):
     assert {report.sequences for report in reports} == {1}
 
 
+async def test_cached_prompts_are_reported_and_not_computed(runtime):
+    reports: list[IterationReport] = []
+    async with running(runtime, observe=reports.append) as engine:
+        await tokens_of(engine, request("a", prompt=21, max_tokens=1))
+        await tokens_of(engine, request("b", prompt=21, max_tokens=1))
+        account = engine.stats().kv
+
+    assert [(one.prefill_tokens, one.cached_tokens) for one in reports] == [(21, 0), (1, 20)]
+    assert (account.queried_tokens, account.hit_tokens) == (42, 20)
+    assert (account.used, account.cached) == (0, 5)
+
+
+async def test_the_time_of_an_iteration_is_told_by_stage(runtime):
+    reports: list[IterationReport] = []
+    async with running(runtime, observe=reports.append) as engine:
+        await tokens_of(engine, request())
+
+    for report in reports:
+        assert report.overhead_seconds + report.run_seconds <= report.seconds
+        assert min(report.plan_seconds, report.run_seconds, report.sample_seconds) > 0
+
+
 async def test_an_answer_too_long_for_the_context_is_refused_with_both_numbers(runtime):
     async with running(runtime) as engine:
         with pytest.raises(PromptTooLongError, match=r"200 tokens.*201 \(6 in the prompt, 195"):
@@ -249,6 +339,85 @@ async def test_a_runtime_failure_ends_every_request_with_one_clear_error(runtime
         assert engine.stats().failure == await engine.ended()
         with pytest.raises(EngineStoppedError, match="fell off the bus"):
             engine.submit(request())
+
+
+async def test_a_request_that_fails_has_its_own_error_and_the_rest_goes_on(
+    runtime, answer, poison: int
+):
+    broken = Request("broken", (1, poison), max_tokens=5)
+    async with running(runtime) as engine:
+        good = asyncio.create_task(tokens_of(engine, request(max_tokens=20)))
+        with pytest.raises(DrawError, match="no finite logits"):
+            await tokens_of(engine, broken)
+
+        assert await good == answer(request(max_tokens=20))
+        await until(lambda: engine.stats().kv_usage == 0)
+        assert engine.stats().failure is None
+
+
+async def test_a_sleeping_engine_takes_nothing_until_it_is_woken(runtime, answer):
+    async with running(runtime) as engine:
+        await tokens_of(engine, request())
+        assert await engine.sleep(SleepLevel.HOST_WEIGHTS) >= 0
+        assert engine.stats().is_asleep
+        with pytest.raises(EngineAsleepError, match="wake it first"):
+            engine.submit(request())
+        seconds = await engine.wake()
+
+        assert seconds.weights >= 0
+        assert seconds.kv >= 0
+        assert await tokens_of(engine, request()) == answer(request())
+    assert runtime.calls == ["allocate_kv", "sleep 1", "wake", "allocate_kv"]
+
+
+async def test_from_the_second_level_the_model_is_loaded_anew(runtime, answer):
+    async with running(runtime, reload=lambda: runtime.load(None, None)) as engine:
+        await engine.sleep(SleepLevel.HOST_WEIGHTS)
+        await engine.sleep(SleepLevel.NOTHING)
+        await engine.wake()
+
+        assert await tokens_of(engine, request()) == answer(request())
+    assert runtime.calls == ["allocate_kv", "sleep 1", "sleep 2", "load", "allocate_kv"]
+
+
+async def test_weights_that_cannot_be_reloaded_are_not_dropped(runtime):
+    async with running(runtime) as engine:
+        with pytest.raises(ValueError, match="cannot reload"):
+            await engine.sleep(SleepLevel.NOTHING)
+
+        assert not engine.stats().is_asleep
+
+
+async def test_nobody_sleeps_while_requests_are_in_flight(runtime):
+    async with (
+        running(runtime, min_iteration_seconds=0.01) as engine,
+        aclosing(engine.submit(ENDLESS)) as tokens,
+    ):
+        await anext(tokens)
+        with pytest.raises(EngineBusyError, match="1 requests are in flight"):
+            await engine.sleep(SleepLevel.HOST_WEIGHTS)
+
+        assert (await anext(tokens)).finish is None
+
+
+async def test_who_cannot_be_woken_stays_asleep_and_says_why(runtime):
+    def fail() -> None:
+        raise RuntimeFailedError("the weights are gone")
+
+    async with running(runtime) as engine:
+        await engine.sleep(SleepLevel.HOST_WEIGHTS)
+        runtime.wake = fail
+        with pytest.raises(RuntimeFailedError, match="weights are gone"):
+            await engine.wake()
+
+        assert engine.stats().is_asleep
+
+
+async def test_an_engine_that_stops_keeps_nobody_waiting_who_wanted_it_to_sleep(runtime):
+    async with running(runtime) as engine:
+        await engine.stop()
+        with pytest.raises(EngineStoppedError):
+            await engine.sleep(SleepLevel.HOST_WEIGHTS)
 
 
 async def test_stopping_ends_requests_in_flight(runtime):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.engine.profile import IterationCost, Measurement, fit, profile
@@ -17,6 +17,7 @@ def measured(cost: IterationCost) -> list[Measurement]:
     ]
 
 
+@settings(deadline=None)
 @given(*[st.floats(1e-6, 1.0)] * 3)
 def test_a_linear_cost_is_found_again(fixed: float, decode: float, prefill: float):
     found = fit(measured(IterationCost(fixed, decode, prefill)))
@@ -29,6 +30,7 @@ def test_a_linear_cost_is_found_again(fixed: float, decode: float, prefill: floa
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 10.0), min_size=4, max_size=4))
 def test_no_cost_is_negative_whatever_was_measured(seconds: list[float]):
     points = [Measurement(d, p, s) for (d, p), s in zip(POINTS, seconds, strict=True)]

@@ -1,6 +1,14 @@
+import numpy as np
 import pytest
 
-from inference.engine.sequence import FinishReason, Request, Sequence, Timings
+from inference.engine.sequence import (
+    FinishReason,
+    PromptImage,
+    Request,
+    Sequence,
+    Timings,
+    sequences_of,
+)
 
 
 def sequence(**fields: object) -> Sequence:
@@ -47,3 +55,39 @@ def test_stages_add_up_to_the_whole():
 def test_a_request_for_nothing_is_refused(prompt: tuple[int, ...], max_tokens: int):
     with pytest.raises(ValueError, match="at least 1"):
         Request("a", prompt, max_tokens)
+
+
+@pytest.mark.parametrize("priority", [2**31, -(2**31), 10**400])
+def test_priorities_are_numbers_that_can_be_compared_with_time(priority: int):
+    with pytest.raises(ValueError, match="expected a priority"):
+        Request("a", (1,), 1, priority=priority)
+
+
+def image(start: int, tokens: int = 2) -> PromptImage:
+    return PromptImage(start, b"i", np.zeros((tokens, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        pytest.param((image(-1),), id="before the prompt"),
+        pytest.param((image(4),), id="over its end"),
+        pytest.param((image(1), image(2)), id="over each other"),
+        pytest.param((image(3), image(0)), id="out of order"),
+        pytest.param((image(1, tokens=0),), id="of no tokens"),
+    ],
+)
+def test_images_stand_in_the_prompt_one_after_the_other(images: tuple[PromptImage, ...]):
+    with pytest.raises(ValueError, match="an image stands at"):
+        Request("a", (1, 2, 3, 4, 5), 1, images=images)
+
+
+def test_choices_know_each_other():
+    first, second, third = sequences_of(Request("a", (1,), 1, choices=3), 0.0)
+
+    assert [one.choice for one in (first, second, third)] == [0, 1, 2]
+    assert second.siblings == (first, third)
+
+
+def test_a_token_that_completes_the_answer_is_a_stop():
+    assert sequence().append(8, ends=True) is FinishReason.STOP
