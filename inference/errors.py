@@ -1,8 +1,12 @@
-"""Errors as the OpenAI API shapes them, for gateway and replica alike."""
+"""Errors as the API shapes them that was asked, for gateway and replica alike."""
+
+import json
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+BROKEN_BODY = "The body cannot be read: it is not what the request's headers say."
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +45,10 @@ class ApiError(Exception):
         self.code = code
         self.retry_after = retry_after
 
+    def fields(self) -> dict[str, str | None]:
+        """Return what the OpenAI API says of an error."""
+        return {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
+
     def response(self) -> web.Response:
         """Return the error as the OpenAI API shapes it."""
         retry = None if self.retry_after is None else {"Retry-After": str(self.retry_after)}
@@ -65,17 +73,27 @@ def error_shaper(server: str) -> Middleware:
         try:
             return await handler(request)
         except ApiError as error:
-            return error.response()
+            return _as_asked(request, error.response())
         except web.HTTPException as error:
-            return _refusal(request, error)
+            return _as_asked(request, _refusal(request, error))
+        except web.RequestPayloadError:
+            return _as_asked(request, error_response(400, BROKEN_BODY))
         except Exception:
             _log.exception("request failed", path=request.path)
             if request.writer.output_size:
                 raise  # an answer has begun; all that is left is to break it off
             message = f"The {server} failed; its log says why."
-            return error_response(500, message, kind="server_error", code=f"{server}_error")
+            answer = error_response(500, message, kind="server_error", code=f"{server}_error")
+            return _as_asked(request, answer)
 
     return shape
+
+
+def _as_asked(request: web.Request, answer: web.Response) -> web.Response:
+    """Reshape an error for the Open Inference Protocol, where it was spoken: one sentence."""
+    if request.path.startswith("/v2/models/"):
+        answer.text = json.dumps({"error": json.loads(answer.text or "")["error"]["message"]})
+    return answer
 
 
 def _refusal(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -87,4 +105,7 @@ def _refusal(request: web.Request, error: web.HTTPException) -> web.Response:
     if isinstance(error, web.HTTPNotFound):
         message = f"There is nothing at {request.path}; completions are under /v1."
         return error_response(404, message)
-    return error_response(error.status, error.reason)
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        message = f"The body is larger than the {request.client_max_size} bytes that are read."
+        return error_response(413, message, code="request_too_large")
+    return error_response(error.status, f"{error.reason}.")

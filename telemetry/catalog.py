@@ -176,6 +176,93 @@ REPLICA_PACED = _gauge(
     "0 where it runs at its own speed.", "seconds", *_REPLICA,
 )  # fmt: skip
 
+REPLICA_ITERATION_PART = _counter(
+    "warmfront_replica_iteration_part_seconds_total",
+    "Time of engine iterations by part: plan (choosing and laying out), run (the graph) and "
+    "sample (drawing tokens).", "seconds", *_REPLICA, "part",
+)  # fmt: skip
+REPLICA_PREEMPTIONS = _counter(
+    "warmfront_replica_preemptions_total",
+    "Sequences that lost their KV blocks and compute them again.", "sequences", *_REPLICA,
+)  # fmt: skip
+REPLICA_KV_BYTES = _gauge(
+    "warmfront_replica_kv_bytes", "Memory set aside for the KV cache of all instances.",
+    "bytes", *_REPLICA,
+)  # fmt: skip
+REPLICA_KV_BLOCKS = _gauge(
+    "warmfront_replica_kv_blocks",
+    "KV blocks by state: used, cached (used by no sequence, contents kept) or free; "
+    "shared ones (used by several sequences) are among the used.",
+    "blocks", *_REPLICA, "state",
+)  # fmt: skip
+REPLICA_KV_WASTE = _gauge(
+    "warmfront_replica_kv_waste_ratio", "Share of the used KV blocks' room that holds no token.",
+    "ratio", *_REPLICA,
+)  # fmt: skip
+REPLICA_PREFIX_QUERIED = _counter(
+    "warmfront_replica_prefix_queried_tokens_total",
+    "Tokens of sequences that looked for their beginning in the prefix cache.",
+    "tokens", *_REPLICA,
+)  # fmt: skip
+REPLICA_PREFIX_HIT = _counter(
+    "warmfront_replica_prefix_hit_tokens_total",
+    "Tokens that the prefix cache held, so that they were not computed.", "tokens", *_REPLICA,
+)  # fmt: skip
+REPLICA_IMAGE_HITS = _counter(
+    "warmfront_replica_image_hits_total",
+    "Images whose embeddings were cached or being computed.", "images", *_REPLICA,
+)  # fmt: skip
+REPLICA_IMAGE_MISSES = _counter(
+    "warmfront_replica_image_misses_total", "Images that had to be encoded.",
+    "images", *_REPLICA,
+)  # fmt: skip
+REPLICA_IMAGE_FAILURES = _counter(
+    "warmfront_replica_image_failures_total", "Images that could not be encoded.",
+    "images", *_REPLICA,
+)  # fmt: skip
+REPLICA_IMAGE_BATCHES = _counter(
+    "warmfront_replica_image_batches_total", "Batches of images that were encoded together.",
+    "batches", *_REPLICA,
+)  # fmt: skip
+REPLICA_IMAGE_ENCODE = _counter(
+    "warmfront_replica_image_encode_seconds_total", "Time spent in the vision encoder.",
+    "seconds", *_REPLICA,
+)  # fmt: skip
+REPLICA_TENSOR_BATCH = _histogram(
+    "warmfront_replica_tensor_batch_size",
+    "Rows per batch of a model that answers in one step.", "rows", *_REPLICA,
+    buckets=_BATCH_BUCKETS,
+)  # fmt: skip
+REPLICA_TENSOR_QUEUE = _histogram(
+    "warmfront_replica_tensor_queue_seconds",
+    "Time that a request to a model that answers in one step waited for its batch.",
+    "seconds", *_REPLICA, buckets=_STAGE_BUCKETS,
+)  # fmt: skip
+REPLICA_LOADS = _counter(
+    "warmfront_replica_loads_total", "Models loaded, by outcome: loaded or failed.",
+    "models", *_REPLICA, "outcome",
+)  # fmt: skip
+REPLICA_LOAD_PHASE = _gauge(
+    "warmfront_replica_load_phase_seconds",
+    "Time of the last load of a model by phase; the first one of a process includes its start. "
+    "Phases called runtime.* are the runtime's own account of the others.",
+    "seconds", *_REPLICA, "phase",
+)  # fmt: skip
+REPLICA_SLEEP = _gauge(
+    "warmfront_replica_sleep_seconds", "Time that the replica last took to fall asleep.",
+    "seconds", *_REPLICA, "level",
+)  # fmt: skip
+REPLICA_SLEEP_MEMORY = _gauge(
+    "warmfront_replica_sleep_memory_bytes",
+    "Resident memory of the process before and after it last fell asleep.",
+    "bytes", *_REPLICA, "level", "moment",
+)  # fmt: skip
+REPLICA_WAKE_PHASE = _gauge(
+    "warmfront_replica_wake_phase_seconds",
+    "Time that a model last took to wake, by the level of its sleep and by phase.",
+    "seconds", *_REPLICA, "level", "phase",
+)  # fmt: skip
+
 # --- Autoscaler -----------------------------------------------------------------------------
 
 REPLICAS = _gauge("warmfront_replicas", "Replicas by state.", "replicas", "model", "state")

@@ -33,7 +33,9 @@ _MOVES: dict[ReplicaState, frozenset[ReplicaState]] = {
         {ReplicaState.SERVING, ReplicaState.ASLEEP, ReplicaState.DRAINING, ReplicaState.STOPPED}
     ),
     ReplicaState.SERVING: frozenset({ReplicaState.STANDBY, ReplicaState.DRAINING}),
-    ReplicaState.ASLEEP: frozenset({ReplicaState.STANDBY, ReplicaState.STOPPED}),
+    ReplicaState.ASLEEP: frozenset(
+        {ReplicaState.STANDBY, ReplicaState.DRAINING, ReplicaState.STOPPED}
+    ),
     ReplicaState.DRAINING: frozenset({ReplicaState.STOPPED}),
     ReplicaState.STOPPED: frozenset(),
     ReplicaState.FAILED: frozenset(),

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
+from inference.errors import BROKEN_BODY
 from inference.gateway.completion import Completion, Operation, read_completion
 from inference.gateway.errors import (
     BadRequestError,
@@ -26,6 +27,7 @@ from inference.gateway.timeline import Outcome, Timeline
 from telemetry.clock import Clock
 from telemetry.tracing import extract, inject
 
+_LARGE_BYTES = 2**18  # beyond it, reading takes longer than the event loop may wait
 _REQUEST_ID = re.compile(r"[\w.:\-]{1,128}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
@@ -84,7 +86,11 @@ class Completions:
                 return await self._account(exchange, span)
 
     async def _read(self, request: web.Request, operation: Operation) -> Completion:
-        ask = read_completion(operation, await self._body(request))
+        body = await self._body(request)
+        if len(body) > _LARGE_BYTES:
+            ask = await asyncio.to_thread(read_completion, operation, body)
+        else:
+            ask = read_completion(operation, body)
         if ask.model not in self._roster.models:
             known = ", ".join(sorted(self._roster.models)[:10]) or "none yet"
             raise UnknownModelError(
@@ -107,7 +113,7 @@ class Completions:
                 f"The request did not arrive in full within {self._limits.body_seconds:g} s."
             ) from error
         except web.RequestPayloadError as error:
-            raise BadRequestError(f"The body cannot be read: {error}.") from error
+            raise BadRequestError(BROKEN_BODY) from error
 
     async def _account(self, exchange: Exchange, span: Span) -> web.StreamResponse:
         """Answer the request and, however that ends, count it once."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from inference.api import MAX_BODY_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
@@ -11,7 +13,7 @@ class GatewayLimits:
     hold_seconds: float = 30.0  # one request's whole wait for a replica
     max_held: int = 256  # places to wait, per model
     retry_after_seconds: float = 5.0
-    max_body_bytes: int = 4 * 1024**2
+    max_body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = 30.0  # for the client to send its request
     connect_seconds: float = 2.0
     idle_seconds: float = 120.0  # between two pieces of a stream

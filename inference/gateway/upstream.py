@@ -1,6 +1,7 @@
 """The connections to the replicas: one pool, deadlines, and their faults in our own words."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
@@ -61,7 +62,7 @@ class Upstream:
         async with asyncio.timeout(limits.idle_seconds if ask.streams else None):
             return await self._session.post(
                 record.url + ask.operation.path,
-                data=ask.payload,
+                data=io.BytesIO(ask.payload),  # sent in pieces: images make bodies large
                 headers=_headers(exchange),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(

@@ -1,9 +1,11 @@
-"""Work beside the event loop that may be abandoned."""
+"""Work beside the event loop, and work that its caller may abandon."""
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -31,7 +33,9 @@ async def in_daemon_thread(work: Callable[[], _T]) -> _T:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name="background", daemon=True).start()
+    # In the caller's context, so that spans find the one that they belong to.
+    target = partial(copy_context().run, run)
+    threading.Thread(target=target, name="background", daemon=True).start()
     return await done
 
 
@@ -45,3 +49,28 @@ async def unless(event: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | No
         wanted.cancel()
         alarm.cancel()
         await asyncio.gather(wanted, alarm, return_exceptions=True)
+
+
+class Tasks:
+    """Work that goes on to its end even where the one who asked for it leaves."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Await work; being cancelled gives up the waiting, not the work."""
+        return await asyncio.shield(self.begin(work))
+
+    def begin(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Start work that nobody need wait for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def cancel(self) -> None:
+        """Give up all that is still under way."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -2,7 +2,8 @@
 
 import json
 
-from inference.api import Answer
+from inference.answers import Answer
+from inference.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
@@ -13,7 +14,6 @@ def event(answer: Answer) -> bytes:
     return b"data: " + answer.model_dump_json().encode() + b"\n\n"
 
 
-def error_event(message: str, *, code: str) -> bytes:
+def error_event(error: ApiError) -> bytes:
     """Return the event that says why a stream breaks off."""
-    error = {"message": message, "type": "server_error", "param": None, "code": code}
-    return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
+    return b"data: " + json.dumps({"error": error.fields()}).encode() + b"\n\n"

@@ -24,7 +24,7 @@ class Identity:
     id: str
     model: str
     host: str
-    slots: int
+    slots: int  # until the models that are loaded say otherwise
 
 
 class Lifecycle:
@@ -38,6 +38,7 @@ class Lifecycle:
         self.identity = identity
         self.state = ReplicaState.ABSENT
         self.since = clock.now()
+        self.slots = identity.slots
         self._table = table
         self._clock = clock
         self._port = 0
@@ -57,15 +58,24 @@ class Lifecycle:
             raise IllegalMoveError(f"A replica cannot go from {before} to {after}.")
         self.state, self.since = after, self._clock.now()
         _log.info("state changed", before=before.value, after=after.value)
+        self._write()
+
+    def resize(self, slots: int) -> None:
+        """Announce how many requests fit into the batches of all models."""
+        if slots != self.slots:
+            self.slots = slots
+            self._write()
+
+    def withdraw(self) -> None:
+        """Leave the process table."""
+        self._table.remove(self.identity.id)
+
+    def _write(self) -> None:
         try:
             self._table.put(self._record())
         except OSError as error:
             # The replica goes on: the next change writes again.
             _log.error("process table not written", error=str(error))
-
-    def withdraw(self) -> None:
-        """Leave the process table."""
-        self._table.remove(self.identity.id)
 
     def _record(self) -> ReplicaRecord:
         process = psutil.Process()
@@ -77,6 +87,6 @@ class Lifecycle:
             pid_started=process.create_time(),
             host=self.identity.host,
             port=self._port,
-            slots=self.identity.slots,
+            slots=self.slots,
             since=self.since,
         )

@@ -1,54 +1,72 @@
-"""One replica's process: listen, announce, load, serve, drain, leave."""
+"""One replica's process: listen, announce, load, serve, sleep, drain, leave."""
 
 import asyncio
-import secrets
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 from opentelemetry.trace import Tracer
 
-from inference.engine.engine import Engine
 from inference.engine.errors import EngineStoppedError
-from inference.replica.background import in_daemon_thread, unless
+from inference.models.repository import ModelVersion, OneModel, Repository, Source
+from inference.replica.admin import AdminApi
+from inference.replica.background import unless
 from inference.replica.completions import Completions
+from inference.replica.host import Host
+from inference.replica.hosted import Hosted
 from inference.replica.lifecycle import Identity, Lifecycle
 from inference.replica.metrics import ReplicaMetrics
-from inference.replica.prompts import Prompts, Served
+from inference.replica.models import ServedModels
+from inference.replica.process import give_back_free_memory
 from inference.replica.server import ReplicaServer
 from inference.replica.settings import ReplicaSettings
+from inference.replica.traffic import Traffic
+from inference.replica.transitions import Transitions
 from telemetry.clock import Clock
 from telemetry.lifecycle import ReplicaState
 from telemetry.process_table import ProcessTable
 from telemetry.publish import Metrics
 
-if TYPE_CHECKING:
-    from inference.replica.loading import LoadedModel
-
 _HANDLER_SECONDS = 2.0  # for handlers to tell their clients that the engine is over
-_SEED_BITS = 63
 
 _log = structlog.get_logger(__name__)
 
 
 class Replica:
-    """A replica in this process."""
+    """A replica in this process, which is `age_seconds` old by now.
 
-    def __init__(self, settings: ReplicaSettings, *, tracer: Tracer, clock: Clock) -> None:
-        identity = Identity(settings.id, settings.model_name, settings.host, settings.engine.slots)
+    `opened` is called once its models are loaded.
+    """
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        *,
+        tracer: Tracer,
+        clock: Clock,
+        age_seconds: float | None = None,
+        opened: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._tracer = tracer
         self._clock = clock
-        self._lifecycle = Lifecycle(identity, ProcessTable(settings.table), clock)
         self._metrics = ReplicaMetrics(Metrics(), model=settings.model_name, replica=settings.id)
+        self._opened = opened
         self._drain_asked = asyncio.Event()
-        self._server = ReplicaServer(
-            self._lifecycle, self._metrics, admin_key=settings.admin_key, drain=self.drain
+        # What came before the first load, and is told with it.
+        self._before = {} if age_seconds is None else {"process": age_seconds}
+        self._host = Host(
+            _source(settings),
+            self._load,
+            ServedModels(),
+            self._metrics,
+            drain_seconds=settings.drain_seconds,
         )
+        slots = settings.engine.slots * settings.engine.instances
+        identity = Identity(settings.id, settings.model_name, settings.host, slots)
+        self._lifecycle = Lifecycle(identity, ProcessTable(settings.table), clock)
+        self._traffic = Traffic(self._lifecycle)
 
     async def run(self) -> int:
         """Live a replica's whole life; return the exit status of its process."""
@@ -64,25 +82,25 @@ class Replica:
         return 0
 
     def drain(self) -> None:
-        """Finish what is in flight, then end; before the model is loaded, end at once."""
+        """Finish what is in flight, then end; before the models are loaded, end at once."""
         self._drain_asked.set()
 
     async def _live(self) -> None:
-        model = await unless(self._drain_asked, self._load())
-        if model is not None:
-            model.engine.start()
-            self._open(model)
-            failure = await unless(self._drain_asked, model.engine.ended())
+        await unless(self._drain_asked, self._host.load_first(self._settings.load))
+        if not self._drain_asked.is_set():
+            self._open()
+            failure = await unless(self._drain_asked, self._host.over())
             if failure is not None:
                 raise EngineStoppedError(failure)
-            await self._finish(model.engine)
+            await self._finish()
+        await self._host.stop()
         self._lifecycle.move(ReplicaState.STOPPED)
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[int]:
         """Answer HTTP; yield the port. A client that leaves cancels what it asked for."""
         runner = web.AppRunner(
-            self._server.app(),
+            self._server().app(),
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_HANDLER_SECONDS,
@@ -94,48 +112,65 @@ class Replica:
         finally:
             await runner.cleanup()
 
-    async def _load(self) -> "LoadedModel":
-        """Load the model while the server already answers /health."""
-        return await in_daemon_thread(self._load_here)
-
-    def _load_here(self) -> "LoadedModel":
-        # The runtime takes half a second to import: by now the port is open.
-        from inference.replica.loading import load_model  # noqa: PLC0415
-
-        return load_model(
-            self._settings.model_dir,
-            self._settings.engine,
+    def _server(self) -> ReplicaServer:
+        transitions = Transitions(
+            self._lifecycle,
+            self._host,
+            self._traffic,
+            self._metrics,
+            tracer=self._tracer,
             clock=self._clock,
-            observe=self._metrics.iterated,
+            drain_seconds=self._settings.drain_seconds,
+            drain=self.drain,
+        )
+        return ReplicaServer(
+            self._lifecycle,
+            self._host,
+            self._traffic,
+            self._metrics,
+            completions=Completions(
+                self._host.models, self._metrics, tracer=self._tracer, clock=self._clock
+            ),
+            admin=AdminApi(self._lifecycle, transitions, self._host, key=self._settings.admin_key),
         )
 
-    def _open(self, model: "LoadedModel") -> None:
+    def _load(self, version: ModelVersion) -> Hosted:
+        """Load one version, in a thread: the server already answers /health."""
+        began = self._clock.monotonic()
+        # The runtime takes half a second to import: by now the port is open.
+        from inference.replica.loading import load_hosted  # noqa: PLC0415
+
+        before, self._before = self._before, {}
+        before["libraries"] = self._clock.monotonic() - began
+        hosted = load_hosted(
+            version,
+            self._settings.engine,
+            self._metrics,
+            tracer=self._tracer,
+            clock=self._clock,
+            before=before,
+        )
+        give_back_free_memory()  # loading needs several times what it leaves
+        return hosted
+
+    def _open(self) -> None:
         """Take requests, unless the replica is to stand by first."""
-        paced = self._settings.engine.min_iteration_seconds
-        self._metrics.profiled(model.cost, paced_seconds=paced)
-        served = Served(
-            self._settings.model_name,
-            model.engine,
-            model.tokenizer,
-            model.spec.vocabulary,
-            model.spec.stop_tokens,
-            model.defaults,
-        )
-        prompts = Prompts(served, _new_id, partial(secrets.randbits, _SEED_BITS))
-        self._server.completions = Completions(
-            prompts, self._metrics, tracer=self._tracer, clock=self._clock
-        )
+        if self._host.slots:
+            self._lifecycle.resize(self._host.slots)
+        self._opened()
         self._lifecycle.move(ReplicaState.STANDBY)
         self._lifecycle.move(self._settings.state)
 
-    async def _finish(self, engine: Engine) -> None:
-        """Refuse new requests, give those in flight their time, then stop the engine."""
+    async def _finish(self) -> None:
+        """Refuse new requests, and give those in flight their time."""
         self._lifecycle.move(ReplicaState.DRAINING)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_seconds):
-                await self._server.idle()
-        await engine.stop()
+                await self._traffic.idle()
 
 
-def _new_id() -> str:
-    return uuid.uuid4().hex
+def _source(settings: ReplicaSettings) -> Source:
+    if settings.repository is not None:
+        return Repository(settings.repository)
+    assert settings.model_dir is not None  # noqa: S101 - either is there
+    return OneModel(settings.model_dir, settings.model_name)

@@ -52,6 +52,18 @@ async def test_a_request_waits_for_its_birth_streams_and_is_told_of_its_death(
             == 2
         )
 
+        twins = await client.completions.create(**options, max_tokens=4, n=2, logprobs=1)
+        assert [len(choice.logprobs.tokens) for choice in twins.choices] == [4, 4]
+        assert gateway.value("warmfront_gateway_output_tokens_total", model="tiny") == 16
+
+        picture = {"url": "data:image/png;base64," + "A" * 5 * 1024**2}
+        parts = [{"type": "image_url", "image_url": picture}]
+        for stream in (False, True):
+            with pytest.raises(openai.BadRequestError, match="takes no images"):
+                await client.chat.completions.create(
+                    model="tiny", messages=[{"role": "user", "content": parts}], stream=stream
+                )
+
         async with await client.completions.create(
             **options, max_tokens=250, stream=True
         ) as stream:

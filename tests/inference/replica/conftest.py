@@ -53,10 +53,11 @@ class Running:
         assert status == 200, body
         return body
 
-    async def move(self, state: str, key: str = ADMIN_KEY) -> tuple[int, Any]:
-        status, body, _ = await self.post(
-            "/admin/lifecycle", {"state": state}, Authorization=f"Bearer {key}"
-        )
+    async def move(self, state: str, key: str = ADMIN_KEY, **more: Any) -> tuple[int, Any]:
+        return await self.order("/admin/lifecycle", {"state": state} | more, key)
+
+    async def order(self, path: str, body: Any = None, key: str = ADMIN_KEY) -> tuple[int, Any]:
+        status, body, _ = await self.post(path, body or {}, Authorization=f"Bearer {key}")
         return status, body
 
     async def metrics(self) -> dict[str, float]:
@@ -104,8 +105,10 @@ def completion(**fields: object) -> dict[str, object]:
 @asynccontextmanager
 async def started(
     folder: Path,
-    model: Path,
+    model: Path | None,
     *,
+    repository: Path | None = None,
+    load: tuple[str, ...] = (),
     state: ReplicaState = ReplicaState.SERVING,
     drain_seconds: float = 5.0,
     reach: tuple[ReplicaState, ...] | None = None,
@@ -115,6 +118,8 @@ async def started(
         id="r1",
         model_dir=model,
         model_name="tiny",
+        repository=repository,
+        load=load,
         table=folder / "table",
         admin_key=ADMIN_KEY,
         state=state,
@@ -142,7 +147,7 @@ def start(tmp_path: Path, checkpoint: Path) -> Callable[..., AbstractAsyncContex
     """Starts a replica of the tiny model, or of another: `start(model=..., slots=...)`."""
 
     def begin(model: Path = checkpoint, **options: Any) -> AbstractAsyncContextManager[Running]:
-        return started(tmp_path, model, **options)
+        return started(tmp_path, None if "repository" in options else model, **options)
 
     return begin
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from inference.engine.sequence import FinishReason, Timings, TokenEvent
 from inference.models.tokenizer import StreamDecoder, Tokenizer, load_tokenizer
-from inference.replica.answer import Piece, StopStrings, pieces_of
+from inference.replica.answer import ChoiceText, Likely, Piece, StopStrings, pieces_of
 
 NOW = Timings(0.0, 0.0, 0.0)
 
@@ -16,15 +16,41 @@ def tokenizer(checkpoint) -> Tokenizer:
     return load_tokenizer(checkpoint)
 
 
+def event(token: int, finish: FinishReason | None = None, **fields: object) -> TokenEvent:
+    return TokenEvent(token, NOW, finish, **fields)
+
+
+def answer_of(tokens: list[int], finish: FinishReason) -> list[TokenEvent]:
+    return [*map(event, tokens[:-1]), event(tokens[-1], finish)]
+
+
+async def told(
+    tokenizer: Tokenizer,
+    events: list[TokenEvent],
+    stops: list[str] | None = None,
+    *,
+    stop_tokens: frozenset[int] = frozenset(),
+    choices: int = 1,
+) -> tuple[list[Piece], list[int]]:
+    """The pieces, and the choices that were given up."""
+
+    async def arriving() -> AsyncIterator[TokenEvent]:
+        for one in events:
+            yield one
+
+    given_up: list[int] = []
+    texts = [
+        ChoiceText(StreamDecoder(tokenizer), StopStrings(stops or []), stop_tokens)
+        for _ in range(choices)
+    ]
+    pieces = [piece async for piece in pieces_of(arriving(), texts, given_up.append)]
+    return pieces, given_up
+
+
 async def said(
     tokenizer: Tokenizer, tokens: list[int], stops: list[str], finish: FinishReason
 ) -> list[Piece]:
-    async def events() -> AsyncIterator[TokenEvent]:
-        for at, token in enumerate(tokens):
-            yield TokenEvent(token, NOW, finish if at == len(tokens) - 1 else None)
-
-    decoder = StreamDecoder(tokenizer)
-    return [piece async for piece in pieces_of(events(), decoder, StopStrings(stops))]
+    return (await told(tokenizer, answer_of(tokens, finish), stops))[0]
 
 
 def push_all(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
@@ -99,8 +125,57 @@ async def test_a_stop_string_may_come_with_the_very_last_bytes(tokenizer: Tokeni
     assert pieces[-1].finish is FinishReason.STOP
 
 
-async def test_the_token_that_ends_an_answer_is_no_text(tokenizer: Tokenizer):
-    pieces = await said(tokenizer, tokenizer.encode("ab!")[1:], [], FinishReason.STOP)
+async def test_a_stop_token_is_no_text(tokenizer: Tokenizer):
+    tokens = tokenizer.encode("ab!")[1:]
+    events = answer_of(tokens, FinishReason.STOP)
+
+    pieces, _ = await told(tokenizer, events, stop_tokens=frozenset(tokens[-1:]))
 
     assert "".join(piece.text for piece in pieces) == "ab"
     assert pieces[-1].tokens == 3
+
+
+async def test_the_token_that_completes_a_format_is_text(tokenizer: Tokenizer):
+    pieces = await said(tokenizer, tokenizer.encode("{}")[1:], [], FinishReason.STOP)
+
+    assert "".join(piece.text for piece in pieces) == "{}"
+    assert pieces[-1].finish is FinishReason.STOP
+
+
+async def test_each_choice_has_its_own_text_and_end(tokenizer: Tokenizer):
+    a, b, c, d = tokenizer.encode("abcd")[1:]
+    events = [
+        event(a), event(c, choice=1), event(b, FinishReason.LENGTH), event(d, choice=1),
+        event(a, choice=1), event(b, FinishReason.LENGTH, choice=1),
+    ]  # fmt: skip
+
+    pieces, given_up = await told(tokenizer, events, ["cd"], choices=2)
+
+    texts = ["".join(one.text for one in pieces if one.choice == choice) for choice in (0, 1)]
+    ends = [(one.choice, one.finish, one.tokens) for one in pieces if one.finish]
+    assert texts == ["ab", ""]
+    assert ends == [(0, FinishReason.LENGTH, 2), (1, FinishReason.STOP, 2)]
+    assert given_up == [1]
+
+
+async def test_a_choice_that_ends_by_itself_is_not_given_up(tokenizer: Tokenizer):
+    events = answer_of(tokenizer.encode("ab")[1:], FinishReason.LENGTH)
+
+    assert (await told(tokenizer, events, ["b"]))[1] == []
+
+
+async def test_log_probabilities_come_with_the_text_they_belong_to(tokenizer: Tokenizer):
+    first, second, third = tokenizer.encode("a\u00e9")[1:]
+    events = [
+        event(first, logprob=-1.0, top=((first, -1.0),)),
+        event(second, logprob=-2.0),
+        event(third, logprob=-3.0),
+        event(257, FinishReason.STOP, logprob=-4.0),
+    ]
+
+    pieces, _ = await told(tokenizer, events, stop_tokens=frozenset({257}))
+
+    assert [(piece.text, [one.logprob for one in piece.likely]) for piece in pieces] == [
+        ("a", [-1.0]), ("", []), ("\u00e9", [-2.0, -3.0]), ("", []),
+    ]  # fmt: skip
+    assert pieces[0].likely == (Likely(first, -1.0, ((first, -1.0),)),)

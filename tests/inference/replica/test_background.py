@@ -1,9 +1,10 @@
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
-from inference.replica.background import in_daemon_thread, unless
+from inference.replica.background import Tasks, in_daemon_thread, unless
 
 
 async def test_work_returns_what_it_made():
@@ -49,3 +50,37 @@ async def test_a_failure_of_the_work_is_not_swallowed():
 
     with pytest.raises(KeyError, match="gone"):
         await unless(asyncio.Event(), fail())
+
+
+async def test_work_runs_in_the_context_of_its_caller():
+    place: ContextVar[str] = ContextVar("place", default="nowhere")
+    place.set("here")
+
+    assert await in_daemon_thread(place.get) == "here"
+
+
+async def test_work_to_be_finished_goes_on_when_its_caller_leaves():
+    tasks, begin, done = Tasks(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await begin.wait()
+        done.set()
+
+    waiting = asyncio.create_task(tasks.finish(work()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    begin.set()
+
+    async with asyncio.timeout(1):
+        await done.wait()
+
+
+async def test_what_is_under_way_can_be_given_up():
+    tasks = Tasks()
+    endless = tasks.begin(asyncio.Event().wait())
+    await tasks.cancel()
+    await tasks.cancel()
+
+    assert endless.cancelled()

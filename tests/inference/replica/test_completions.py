@@ -28,7 +28,9 @@ async def test_a_text_is_continued(running):
     assert body["object"] == "text_completion"
     assert body["model"] == "tiny"
     assert body["choices"][0]["finish_reason"] == "length"
+    cached = body["usage"].pop("prompt_tokens_details")["cached_tokens"]
     assert body["usage"] == {"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18}
+    assert 0 <= cached < 10
 
 
 async def test_a_conversation_is_answered(running):
@@ -131,18 +133,139 @@ async def test_a_prompt_may_be_text_or_tokens(running, checkpoint):
     assert len({answer["choices"][0]["text"] for answer in answers}) == 1
 
 
+async def test_several_prompts_are_answered_like_each_alone(running):
+    prompts = ["once upon", "a", "once more"]
+    alone = [await running.complete(prompt=prompt) for prompt in prompts]
+
+    together = await running.complete(prompt=prompts)
+
+    assert [choice["index"] for choice in together["choices"]] == [0, 1, 2]
+    assert [choice["text"] for choice in together["choices"]] == [
+        one["choices"][0]["text"] for one in alone
+    ]
+    assert together["usage"]["prompt_tokens"] == sum(
+        one["usage"]["prompt_tokens"] for one in alone
+    )
+
+
+async def test_each_choice_of_each_prompt_has_its_place_in_a_stream(running):
+    ask = TEXT | {"prompt": ["ab", "cd"], "n": 2, "temperature": 1, "seed": 5, "max_tokens": 12}
+    whole = await running.complete(**ask)
+    texts = ["", "", "", ""]
+    for event in await events_of(running, "/v1/completions", ask):
+        for choice in event["choices"]:
+            texts[choice["index"]] += choice["text"]
+
+    assert texts == [choice["text"] for choice in whole["choices"]]
+    assert len(set(texts)) == 4
+
+
+async def test_one_prompt_too_long_refuses_them_all_and_frees_the_others(running):
+    ask = TEXT | {"prompt": ["short", "x" * 300]}
+
+    status, body, _ = await running.post("/v1/completions", ask)
+
+    assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+    await running.until_idle()
+
+
+async def test_the_first_choice_is_the_answer_to_the_same_seed_alone(running):
+    warm = {"temperature": 1.0, "seed": 8, "max_tokens": 20}
+    alone = await running.complete(**warm)
+    three = await running.complete(**warm, n=3)
+
+    texts = [choice["text"] for choice in three["choices"]]
+    assert texts[0] == alone["choices"][0]["text"]
+    assert len(set(texts)) == 3
+    assert three["usage"]["prompt_tokens"] == alone["usage"]["prompt_tokens"]
+    await running.until_idle()
+
+
+async def test_a_choice_that_a_stop_string_ends_leaves_the_others_alone(running):
+    warm = TEXT | {"temperature": 1.0, "seed": 21, "max_tokens": 40, "n": 3, "ignore_eos": True}
+    free = [choice["text"] for choice in (await running.complete(**warm))["choices"]]
+    stop = next(text for text in free[0] if not any(text in other for other in free[1:]))
+
+    stopped = (await running.complete(**warm, stop=stop))["choices"]
+
+    assert [choice["finish_reason"] for choice in stopped] == ["stop", "length", "length"]
+    assert [choice["text"] for choice in stopped] == [free[0].partition(stop)[0], *free[1:]]
+    await running.until_idle()
+
+
+async def test_a_prompt_seen_before_is_counted_as_cached(running):
+    ask = {"prompt": "a long enough prompt " * 4}
+    await running.complete(**ask)
+
+    usage = (await running.complete(**ask))["usage"]
+
+    assert 0 < usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
+
+
+async def test_settings_reach_the_draw(running):
+    token = ord("z") - ord("!")  # in the vocabulary of bytes
+    bias = {"logit_bias": {str(token): 20}}
+    forced = await running.complete(**bias)
+    penalised = await running.complete(
+        **bias, presence_penalty=2, repetition_penalty=10, max_tokens=2
+    )
+
+    assert forced["choices"][0]["text"] == "z" * 8
+    assert penalised["choices"][0]["text"][0] == "z"
+    assert penalised["choices"][0]["text"] != "zz"
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_answer_in_json_parses_and_then_stops(running, seed: int):
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": [1, 22]}, "b": {"type": "boolean"}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    }
+    body = await running.complete(
+        temperature=1, seed=seed, max_tokens=240,
+        response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+    )  # fmt: skip
+
+    (choice,) = body["choices"]
+    assert choice["finish_reason"] == "stop"
+    assert json.loads(choice["text"]).keys() == {"a", "b"}
+
+
+async def test_a_format_cut_short_says_length(running):
+    body = await running.complete(max_tokens=3, structured_outputs={"choice": ["clear sky"]})
+
+    (choice,) = body["choices"]
+    assert (choice["text"], choice["finish_reason"]) == ("cle", "length")
+
+
+async def test_a_picture_for_a_model_that_does_not_see_is_refused(running):
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    ask = {"model": "tiny", "messages": [{"role": "user", "content": [part]}]}
+
+    status, body, _ = await running.post("/v1/chat/completions", ask)
+
+    assert status == 400
+    assert "takes no images" in body["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "param", "code"),
     [
         pytest.param({"model": "other"}, 404, "model", "model_not_found", id="model"),
         pytest.param({"prompt": ""}, 400, "prompt", None, id="empty"),
         pytest.param({"prompt": []}, 400, "prompt", None, id="no tokens"),
-        pytest.param({"prompt": ["a", "b"]}, 400, "prompt", None, id="two prompts"),
-        pytest.param({"prompt": [[1], [2]]}, 400, "prompt", None, id="two token prompts"),
+        pytest.param({"prompt": []}, 400, "prompt", None, id="no prompt"),
         pytest.param({"prompt": [999]}, 400, "prompt", None, id="no such token"),
         pytest.param({"prompt": "x" * 300}, 400, None, "context_length_exceeded", id="long"),
         pytest.param({"max_tokens": 250}, 400, None, "context_length_exceeded", id="long answer"),
-        pytest.param({"n": 2}, 400, "n", "unsupported_parameter", id="n"),
+        pytest.param({"best_of": 2}, 400, "best_of", "unsupported_parameter", id="best_of"),
+        pytest.param({"n": 0}, 400, "n", None, id="n"),
+        pytest.param({"logit_bias": {"999": 1}}, 400, "logit_bias", None, id="bias"),
+        pytest.param(
+            {"structured_outputs": {"regex": "("}}, 400, "structured_outputs", None, id="format"
+        ),
     ],
 )
 async def test_a_request_that_cannot_be_answered_says_why(

@@ -84,3 +84,12 @@ def test_a_table_that_cannot_be_written_does_not_stop_a_serving_replica(
     lifecycle.move(ReplicaState.SERVING)
 
     assert table.records()[0].state is ReplicaState.SERVING
+
+
+def test_a_change_of_slots_is_announced_once(lifecycle: Lifecycle, table: ProcessTable):
+    lifecycle.resize(20)
+    assert table.records()[0].slots == 20
+
+    table.remove("r1")
+    lifecycle.resize(20)
+    assert table.records() == []

@@ -7,6 +7,7 @@ import pytest
 
 from inference.replica.replica import Replica
 from inference.replica.settings import EngineSettings, ReplicaSettings
+from inference.runtimes.runtime import SleepLevel
 from telemetry.clock import SystemClock
 from telemetry.lifecycle import ReplicaState
 
@@ -85,8 +86,7 @@ async def test_an_engine_that_fails_fails_the_replica(start, checkpoint: Path):
     async with start(min_iteration_seconds=0.02) as one:
         in_flight = asyncio.create_task(one.post("/v1/completions", LONG))
         await one.until_busy()
-        engine = one.replica._server.completions._served.engine
-        engine._runtime.allocate_kv(2)  # the pools shrink under the engine's feet
+        one.replica._host.models.find("tiny").engine._core._runtime.sleep(SleepLevel.NOTHING)
 
         status, body, _ = await in_flight
 

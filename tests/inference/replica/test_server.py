@@ -5,6 +5,7 @@ import pytest
 
 from inference.replica.server import MAX_BODY_BYTES
 from telemetry.lifecycle import ReplicaState
+from tests.inference.replica.conftest import ADMIN_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,7 +68,7 @@ async def test_orders_need_the_admin_key(running, header: str | None):
     assert running.record.state is ReplicaState.SERVING
 
 
-@pytest.mark.parametrize("state", ["starting", "asleep", 5, None])
+@pytest.mark.parametrize("state", ["starting", "failed", 5, None])
 async def test_orders_for_other_states_are_refused(running, state: object):
     assert (await running.move(state))[0] == 400
 
@@ -104,6 +105,21 @@ async def test_a_body_beyond_all_measure_is_refused(running):
     async with running.http.post("/v1/completions", data=body) as answer:
         assert answer.status == 413
         assert (await answer.json())["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_body_that_is_not_what_its_headers_say_is_the_clients_fault(running):
+    headers = {"Content-Encoding": "gzip"}
+    async with running.http.post("/v1/completions", data=b"abc", headers=headers) as answer:
+        assert answer.status == 400
+        assert "headers" in (await answer.json())["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"{"])
+async def test_an_order_that_is_no_json_is_refused(running, body: bytes):
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with running.http.post("/v2/repository/index", data=body, headers=headers) as answer:
+        assert answer.status == 400
+        assert "not JSON" in (await answer.json())["error"]["message"]
 
 
 async def test_garbage_on_the_wire_does_not_hurt_the_others(running):
