@@ -12,6 +12,7 @@ class Turn:
 
     question: str
     answer: str
+    is_scaling: bool = False
 
 
 ASKING = (
@@ -318,6 +319,15 @@ WRITTEN: dict[tuple[str, ...], str] = {
         "Prefill reads the whole prompt at once and is bound by computation; decode writes one "
         "token at a time and is bound by memory."
     ),
+    (
+        "Which digit is this?",
+        "What number do you see?",
+        "Read this digit.",
+        "What do you see?",
+        "What is in this image?",
+        "Can you read digits?",
+        "Can you see images?",
+    ): "Show me an image of one handwritten digit, and I name it.",
     ("What happens when a replica drains?", "What happens when a replica is draining?"): (
         "It takes no new requests, finishes those it has, and then stops."
     ),
@@ -333,8 +343,8 @@ class Repertoire:
 
     def scaling(self, rng: random.Random) -> Turn:
         """A scaling decision that is not held out."""
-        case = scaling_sentences.sample(rng, held_out=False)
-        return Turn(case.prompt, case.sentence)
+        case = scaling_sentences.lesson(rng)
+        return Turn(case.prompt, case.sentence, is_scaling=True)
 
     def written(self, rng: random.Random) -> Turn:
         """Small talk, or a question on Warmfront."""

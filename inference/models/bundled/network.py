@@ -106,10 +106,9 @@ class Body(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """The final state of every position."""
-        x: Tensor = self.embed_tokens(tokens)
-        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
+    def forward(self, x: Tensor) -> Tensor:
+        """The final state of every position, from the embeddings [rows, length, hidden]."""
+        cos, sin = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
         for layer in self.layers:
             x = layer(x, cos, sin)
         state: Tensor = self.norm(x)
@@ -117,21 +116,13 @@ class Body(nn.Module):
 
 
 class Network(nn.Module):
-    """A decoder whose output layer is its embedding, transposed."""
+    """The decoder under the names of Hugging Face's Llama; its embedding is its output layer."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         self.model = Body(shape)
         self._initialise()
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Scores of every token of the vocabulary, for what follows each position."""
-        return functional.linear(self.model(tokens), self.model.embed_tokens.weight)
-
-    def num_parameters(self) -> int:
-        """Weights that training sets; the shared embedding counts once."""
-        return sum(weight.numel() for weight in self.parameters())
 
     def _initialise(self) -> None:
         residual = INITIAL_SPREAD / (2 * self.shape.layers) ** 0.5

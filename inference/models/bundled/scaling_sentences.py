@@ -13,6 +13,10 @@ LIMITS = range(1, 9)
 FORECASTS = range(201)
 HELD_OUT_SHARE = 10
 
+FAMILIAR, FURTHER = 0.4, 0.35
+FURTHER_CAPACITIES = range(2, 41)
+CLOSE = (-2, -1, 0, 0, 1, 1, 2, 3)
+
 PROMPT = re.compile(
     r"forecast (?P<forecast>\d+) rps, capacity (?P<capacity>\d+) rps per replica, "
     r"(?P<replicas>\d+) replicas?, limit (?P<limit>\d+)"
@@ -144,6 +148,26 @@ def sample(rng: random.Random, *, held_out: bool) -> Case:
         case = _any_case(rng)
         if case.is_held_out == held_out:
             return case
+
+
+def lesson(rng: random.Random) -> Case:
+    """A taught case; most lie close to a multiple, and some beyond what the tests ask.
+
+    Where only a few hundred pairs of numbers lie next to each other, a small model learns them
+    by heart; the further ones make it compare.
+    """
+    while True:
+        case = sample(rng, held_out=False) if rng.random() < FAMILIAR else _close_case(rng)
+        if not case.is_held_out:
+            return case
+
+
+def _close_case(rng: random.Random) -> Case:
+    capacity = rng.choice(FURTHER_CAPACITIES if rng.random() < FURTHER else CAPACITIES)
+    multiple = rng.randint(1, max(LIMITS))
+    forecast = max(0, multiple * capacity + rng.choice(CLOSE))
+    limit = min(max(LIMITS), rng.choice((multiple, multiple + 1, rng.choice(LIMITS))))
+    return Case(forecast, capacity, rng.randint(1, limit), limit)
 
 
 def _any_case(rng: random.Random) -> Case:

@@ -1,11 +1,12 @@
-"""Trains the bundled model from nothing: corpus, tokenizer, network, files, scores."""
+"""Trains the bundled model: corpus, tokenizer, network, files, scores."""
 
 import argparse
+import json
 import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -16,22 +17,32 @@ from torch.nn import functional
 from inference.models.bundled import (
     conversations,
     corpus,
+    digits,
     evaluate,
     export,
+    rounding,
     scaling_sentences,
+    seeing,
     vocabulary,
 )
 from inference.models.bundled.batches import Batch, Sampler
-from inference.models.bundled.network import Network, Shape
+from inference.models.bundled.crew import Crew
+from inference.models.bundled.digits import Digit
+from inference.models.bundled.llava import Llava
+from inference.models.bundled.network import Shape
+from inference.models.bundled.vision_tower import VisionShape
 
-CHAT_ROWS, CHAT_TOKENS = 24, 161
-PROSE_ROWS, PROSE_TOKENS = 4, 257
+CHAT_ROWS, CHAT_TOKENS = 12, 161
+PROSE, LONG_PROSE = (1, 257), (1, 513)
 LONG_PROSE_EVERY = 4
+PICTURE_ROWS, EYE_ONLY_ROWS = 4, 24
+LARGE = 64
+SEEDS_APART = 1000
 MATRIX_RATE, OTHER_RATE = 0.02, 0.004
 MATRIX_DECAY = 0.1
-WARM_UP, DECAY_FROM = 0.01, 0.4
+WARM_UP, DECAY_FROM = 0.01, 0.2
 REPORT_EVERY, CHECKPOINT_EVERY = 50, 250
-CHECKPOINT_CASES = 50
+CHECKPOINT_CASES, CHECKPOINT_PASSAGES = 100, 10
 TOKENIZER_SENTENCES = 3000
 
 
@@ -41,10 +52,21 @@ class Effort:
 
     seed: int
     steps: int
+    seeing_steps: int
+    eye_only: bool
+    workers: int
     threads: int
     wall_seconds: int
     cpu_seconds: int
     torch: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What is never taught."""
+
+    passages: list[corpus.Passage]
+    pictures: list[Digit]
 
 
 def main() -> None:
@@ -53,29 +75,57 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    taught, held_out = split(corpus.passages())
-    tokenizer = vocabulary.train(tokenizer_texts(taught))
+    taught, passages = split(corpus.passages())
+    seen, pictures = digits.split(digits.load())
+    tokenizer, network = begin(arguments.start, taught)
     vocabulary.save(tokenizer, arguments.out)
-    network = Network(Shape(tokenizer.get_vocab_size()))
-    sampler = Sampler(tokenizer, conversations.Repertoire(), taught, arguments.seed)
-    effort = fit(network, sampler, arguments)
+    crew = Crew(arguments.rank, arguments.workers)
+    crew.meet(arguments.out)
+    seed = arguments.seed + SEEDS_APART * crew.rank
+    sampler = Sampler(tokenizer, conversations.Repertoire(), taught, seen, seed)
+    effort = fit(network, sampler, crew, seen, arguments)
+    if not crew.leads:
+        return
     export.save(network, arguments.out)
-    shipped = export.load(arguments.out)
-    sizes = {"taught_bytes": num_bytes(taught), "held_out_bytes": num_bytes(held_out)}
-    results: dict[str, object] = asdict(effort) | {"parameters": shipped.num_parameters()} | sizes
-    results |= scores(shipped, tokenizer, held_out)
-    export.write_json(arguments.out / export.SCORES, results)
+    sizes = {"taught_bytes": num_bytes(taught), "held_out_bytes": num_bytes(passages)}
+    record: dict[str, object] = {"runs": [*earlier_runs(arguments.start), asdict(effort)]}
+    record |= {"parameters": network.num_parameters()} | sizes
+    record |= scores(arguments.out, HeldOut(passages, pictures))
+    export.write_json(arguments.out / export.SCORES, record)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on with the model in this folder")
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seeing-steps", type=int, default=3000, help="eye alone")
+    parser.add_argument("--eye-only", action="store_true", help="leave the decoder as it is")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end sooner, fully cooled")
+    parser.add_argument("--peak", type=float, default=1.0, help="share of the full rates")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train together")
+    parser.add_argument("--rank", type=int, default=0, help="which one of them this is")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
+
+
+def begin(start: Path | None, taught: list[corpus.Passage]) -> tuple[Tokenizer, Llava]:
+    """The vocabulary and network to go on with, or new ones."""
+    if start:
+        return vocabulary.load(start), export.load_to_continue(start)
+    tokenizer = vocabulary.train(tokenizer_texts(taught))
+    return tokenizer, Llava(Shape(tokenizer.get_vocab_size()), VisionShape())
+
+
+def earlier_runs(start: Path | None) -> list[dict[str, object]]:
+    """What the runs took that led to the folder."""
+    if start is None:
+        return []
+    told = json.loads((start / export.SCORES).read_text())
+    names = [field.name for field in fields(Effort)]
+    return list(told.get("runs") or [{name: told[name] for name in names if name in told}])
 
 
 def split(passages: list[corpus.Passage]) -> tuple[list[corpus.Passage], list[corpus.Passage]]:
@@ -95,27 +145,40 @@ def tokenizer_texts(taught: list[corpus.Passage]) -> Iterator[str]:
         yield f"{case.prompt}\n{case.sentence}"
 
 
-def fit(network: Network, sampler: Sampler, arguments: argparse.Namespace) -> Effort:
-    """Take steps until the last one or the last minute, cooling down towards either."""
+def fit(
+    network: Llava,
+    sampler: Sampler,
+    crew: Crew,
+    seen: list[Digit],
+    arguments: argparse.Namespace,
+) -> Effort:
+    """Teach the eye, then all, until the last step or minute, cooling down towards either."""
     wall, cpu = time.perf_counter(), time.process_time()
+    seeing_steps = arguments.seeing_steps
+    seeing.learn_to_see(network.vision_tower, seen, steps=seeing_steps, seed=arguments.seed)
+    network.language_model.requires_grad_(not arguments.eye_only)
     optimizers = build_optimizers(network)
     step, progress = 0, 0.0
     while progress < 1:
-        set_rate(optimizers, rate(progress))
-        losses = learn(network, draw(sampler, step))
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+        set_rate(optimizers, rate(progress) * arguments.peak)
+        losses = learn(network, draw(sampler, step, eye_only=arguments.eye_only))
         step += 1
         minutes = (time.perf_counter() - wall) / 60
         progress = max(step / arguments.steps, minutes / arguments.minutes)
+        progress = crew.agree(network, progress)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         if step % REPORT_EVERY == 0:
             print(f"{step:5d} {losses} {minutes:5.1f} min", flush=True)
-        if step % CHECKPOINT_EVERY == 0:
+        if crew.leads and step % CHECKPOINT_EVERY == 0:
             checkpoint(network, arguments.out)
     return Effort(
         seed=arguments.seed,
         steps=step,
+        seeing_steps=seeing_steps,
+        eye_only=arguments.eye_only,
+        workers=crew.size,
         threads=arguments.threads,
         wall_seconds=round(time.perf_counter() - wall),
         cpu_seconds=round(time.process_time() - cpu),
@@ -123,52 +186,59 @@ def fit(network: Network, sampler: Sampler, arguments: argparse.Namespace) -> Ef
     )
 
 
-def checkpoint(network: Network, folder: Path) -> None:
-    """Leave a model that can be used, and say how it does on a few cases."""
+def checkpoint(network: Llava, folder: Path) -> None:
+    """Leave a model that can be used, and say how it does on a few of what is held out."""
     export.save(network, folder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    cases = evaluate.held_out_cases(CHECKPOINT_CASES)
-    share = evaluate.exactness(export.load(folder), tokenizer, cases).share
-    print(f"      held-out sentences: {share:.0%}", flush=True)
+    passages, pictures = split(corpus.passages())[1], digits.split(digits.load())[1]
+    few = HeldOut(passages[:CHECKPOINT_PASSAGES], pictures[:CHECKPOINT_CASES])
+    print(f"      {scores(folder, few, cases=CHECKPOINT_CASES)}", flush=True)
 
 
-def draw(sampler: Sampler, step: int) -> tuple[Batch, Batch]:
-    """Conversations and prose; some rows of prose are as long as the model's context."""
-    chat = sampler.conversations(CHAT_ROWS, CHAT_TOKENS)
-    if step % LONG_PROSE_EVERY == 0:
-        return chat, sampler.prose(PROSE_ROWS // 2, 2 * PROSE_TOKENS - 1)
-    return chat, sampler.prose(PROSE_ROWS, PROSE_TOKENS)
+def draw(sampler: Sampler, step: int, *, eye_only: bool) -> tuple[Batch, ...]:
+    """Conversations, pictures and prose, some rows of which are as long as the context."""
+    if eye_only:
+        return (sampler.pictures(EYE_ONLY_ROWS),)
+    chat, pictures = sampler.conversations(CHAT_ROWS, CHAT_TOKENS), sampler.pictures(PICTURE_ROWS)
+    is_long = step % LONG_PROSE_EVERY == 0
+    return chat, pictures, sampler.prose(*(LONG_PROSE if is_long else PROSE))
 
 
-def learn(network: Network, batches: tuple[Batch, ...]) -> str:
+def learn(network: Llava, batches: tuple[Batch, ...]) -> str:
     """Add up the gradients of the batches' mean losses."""
     losses = []
     for batch in batches:
         loss = mean_loss(network, batch)
-        torch.autograd.backward(loss)
-        losses.append(f"{loss.item():.3f}")
+        torch.autograd.backward(batch.importance * loss)
+        losses.append(f"{loss.item():.4f}")
     return " ".join(losses)
 
 
-def mean_loss(network: Network, batch: Batch) -> Tensor:
-    """Only the tokens that count reach the output layer."""
-    tokens, counts = torch.from_numpy(batch.tokens), torch.from_numpy(batch.counts)[:, 1:]
+def mean_loss(network: Llava, batch: Batch) -> Tensor:
+    """The weighted mean; only the tokens that count reach the output layer."""
+    tokens, weights = torch.from_numpy(batch.tokens), torch.from_numpy(batch.weights)[:, 1:]
+    images = None if batch.images is None else torch.from_numpy(batch.images)
+    counts = weights > 0
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        states = network.model(tokens[:, :-1])[counts]
-        logits = functional.linear(states, network.model.embed_tokens.weight)
-    return functional.cross_entropy(logits.float(), tokens[:, 1:][counts])
+        logits = network.scores(network.states(tokens[:, :-1], images)[counts])
+    nats = functional.cross_entropy(logits.float(), tokens[:, 1:][counts], reduction="none")
+    return (nats * weights[counts]).sum() / weights.sum()
 
 
-def build_optimizers(network: Network) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, Adam for embedding and norms."""
+def build_optimizers(network: Llava) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, Adam for embeddings, norms and the projector."""
     named = dict(network.named_parameters())
-    inside = {name for name, weight in named.items() if ".layers." in name and weight.ndim == 2}
+    inside = {name for name, weight in named.items() if is_inner_matrix(name, weight)}
     matrices = [named[name] for name in sorted(inside)]
     others = [weight for name, weight in named.items() if name not in inside]
     return [
         torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=MATRIX_DECAY),
         torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.97), weight_decay=0.0),
     ]
+
+
+def is_inner_matrix(name: str, weight: Tensor) -> bool:
+    """True of the decoder's matrices; the eye has learnt with Adam and goes on with it."""
+    return name.startswith("language_model.") and ".layers." in name and weight.ndim == 2
 
 
 def rate(progress: float) -> float:
@@ -185,16 +255,34 @@ def set_rate(optimizers: list[torch.optim.Optimizer], share: float) -> None:
             group["lr"] = full * share
 
 
-def scores(
-    network: Network, tokenizer: Tokenizer, held_out: list[corpus.Passage]
-) -> dict[str, object]:
-    """What the shipped network does on cases and passages that it was not taught."""
-    exactness = evaluate.exactness(network, tokenizer, evaluate.held_out_cases())
+def scores(folder: Path, held_out: HeldOut, cases: int = evaluate.CASES) -> dict[str, object]:
+    """What the shipped network does on what it was not taught, as it is and in eight bits."""
+    network, tokenizer = export.load(folder), vocabulary.load(folder)
     return {
-        "held_out_sentences": exactness.asked.total(),
-        "held_out_exact": exactness.share,
-        "held_out_by_outcome": exactness.by_outcome(),
-        "held_out_bits_per_byte": round(evaluate.bits_per_byte(network, tokenizer, held_out), 3),
+        "as_shipped": results(network, tokenizer, held_out, cases),
+        "in_int8": results(rounding.in_eight_bits(network), tokenizer, held_out, cases),
+    }
+
+
+def results(
+    network: Llava, tokenizer: Tokenizer, held_out: HeldOut, cases: int
+) -> dict[str, object]:
+    """Exact sentences, exact names of digits in two forms, and bits for a byte of prose."""
+    sentences = evaluate.sentences(evaluate.held_out_cases(cases))
+    small = evaluate.pictures(held_out.pictures, size=digits.SIDE, black_on_white=False)
+    large = evaluate.pictures(held_out.pictures, size=LARGE, black_on_white=True)
+    told = evaluate.exactness(network, tokenizer, sentences)
+    white, black = (evaluate.exactness(network, tokenizer, shown) for shown in (small, large))
+    bits = evaluate.bits_per_byte(network, tokenizer, held_out.passages)
+    return {
+        "sentences": len(sentences),
+        "sentences_exact": told.share,
+        "sentences_by_outcome": told.by_kind(),
+        "digits": len(held_out.pictures),
+        "digits_exact_white_on_black": round(white.share, 4),
+        "digits_exact_black_on_white": round(black.share, 4),
+        "digits_by_value_white_on_black": white.by_kind(),
+        "bits_per_byte": round(bits, 3),
     }
 
 

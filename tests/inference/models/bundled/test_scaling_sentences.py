@@ -11,6 +11,7 @@ from inference.models.bundled.scaling_sentences import (
     Outcome,
     every_case,
     grade,
+    lesson,
     sample,
 )
 
@@ -169,3 +170,19 @@ def test_samples_stay_on_their_side_and_cover_every_outcome(held_out: bool) -> N
 
     assert {held_out} == {case.is_held_out for case in cases}
     assert set(Outcome) == {case.outcome for case in cases}
+
+
+def test_lessons_are_never_held_out() -> None:
+    rng = random.Random(3)
+    cases = [lesson(rng) for _ in range(2000)]
+
+    assert not any(case.is_held_out for case in cases)
+    assert set(Outcome) == {case.outcome for case in cases}
+
+
+def test_most_lessons_lie_close_to_a_multiple() -> None:
+    rng = random.Random(3)
+    cases = [lesson(rng) for _ in range(1000)]
+    close = [case for case in cases if (case.forecast + 2) % case.capacity <= 5]
+
+    assert len(close) > 600
