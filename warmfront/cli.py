@@ -13,6 +13,7 @@ from rich.console import Console
 
 from warmfront.config import Config, load_config
 from warmfront.errors import WarmfrontError
+from warmfront.models.commands import add_models
 
 DEFAULT_CONFIG = Path("warmfront.toml")
 
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_forecast(commands)
     _add_autoscaler(commands)
+    add_models(commands, lambda arguments: _config(arguments).state_dir / "models")
     return parser
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inference.models.precision import Lowering, Precision
 from warmfront.errors import ConfigError
 
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 asks the system for a free one
@@ -37,6 +38,13 @@ class ReplicaSettings(_Section):
     """How one replica runs."""
 
     slots: int = Field(default=8, ge=1, le=256)
+    token_budget: int = Field(default=256, ge=2)  # tokens of one iteration
+    runtime: str = Field(default="onnx", min_length=1)
+    lowering: Lowering = Lowering.PAGED
+    precision: Precision | None = None  # the runtime's own: INT8 on the CPU
+    policy: Literal["continuous", "static", "dynamic"] = "continuous"
+    threads: int = Field(default=1, ge=1, le=256)
+    kv_memory_mib: int = Field(default=1024, ge=1)
     min_iteration_seconds: float = Field(default=0.0, ge=0, le=10)
     drain_seconds: Seconds = 30.0
     start_timeout_seconds: Seconds = 120.0

@@ -29,9 +29,17 @@ def replica_command(config: Config, state: StateDir) -> Callable[[str, ReplicaSt
         "--host": "127.0.0.1",
         "--port": 0,
         "--slots": config.replica.slots,
+        "--token-budget": config.replica.token_budget,
+        "--runtime": config.replica.runtime,
+        "--lowering": config.replica.lowering,
+        "--policy": config.replica.policy,
+        "--threads": config.replica.threads,
+        "--kv-memory-mib": config.replica.kv_memory_mib,
         "--min-iteration-seconds": config.replica.min_iteration_seconds,
         "--drain-seconds": config.replica.drain_seconds,
     }
+    if config.replica.precision is not None:
+        settings["--precision"] = config.replica.precision
     if config.telemetry.otlp_endpoint is not None:
         settings["--otlp-endpoint"] = config.telemetry.otlp_endpoint
     fixed = [str(part) for pair in settings.items() for part in pair]

@@ -1,0 +1,1 @@
+"""Making models smaller, with proof of what it costs."""
