@@ -24,7 +24,7 @@ HEAVY = {"torch", "tensorrt", "kubernetes_asyncio", "pandas", "statsmodels", "sk
             "import warmfront.cli", HEAVY | {"aiohttp", "onnxruntime"}, id="command line"
         ),
         pytest.param("import warmfront.stack", HEAVY | {"onnxruntime", "onnx"}, id="daemon"),
-        pytest.param("import inference.replica.__main__", HEAVY | {"plotly"}, id="replica"),
+        pytest.param("import inference.replica.command", HEAVY | {"plotly"}, id="replica"),
         pytest.param("import exporter.__main__", HEAVY | {"onnxruntime", "onnx"}, id="exporter"),
         pytest.param("import autoscaler.planner", HEAVY | {"aiohttp", "sqlite3"}, id="planner"),
     ],
