@@ -1,5 +1,6 @@
 """The requests of the OpenAI API as the serving tier understands them."""
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -62,7 +63,7 @@ class StreamOptions(Strict):
     include_usage: bool = False
 
 
-class GenerationRequest(Strict):
+class GenerationRequest(Strict, ABC):
     """What requests for chats and for plain completions have in common."""
 
     model: str
@@ -117,9 +118,9 @@ class GenerationRequest(Strict):
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
+    @abstractmethod
     def alternatives(self) -> int | None:
         """How many alternatives are wanted with the log-probabilities; None wants none of it."""
-        raise NotImplementedError
 
 
 class CompletionRequest(GenerationRequest):
