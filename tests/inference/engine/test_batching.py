@@ -208,6 +208,8 @@ async def test_a_batch_is_measured_in_rows(batcher_of, timers: Timers):
     run = Doubling()
     batcher = batcher_of(run, 10, delay=1.0, rows_of=lambda item: item)
     tasks = submit_all(batcher, [5, 4, 3, 12, 1])
+    await settle()
+    await asyncio.wait(tasks[:4])  # only the last one waits for time, and would miss what is gone
     await timers.advance(1.0)
 
     assert await asyncio.gather(*tasks) == [10, 8, 6, 24, 2]
