@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from inference.models.bundled.scaling_sentences import every_case
 from tests.inference.conftest import tiny, write_checkpoint
 from tests.inference.graphs import classifier
 from warmfront.cli import main
 from warmfront.replica_command import BUNDLED_FOLDER as BUNDLED
 
-README = Path(__file__).parents[3] / "README.md"
+TEXT = Path(__file__).parents[3] / "LICENSE"  # it does not change
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ Models = Callable[..., tuple[int, str, str]]
 
 
 def smaller(*arguments: object) -> list[object]:
-    return [*arguments, "--text", README, "--windows", 2, "--window", 32]
+    return [*arguments, "--text", TEXT, "--windows", 2, "--window", 32]
 
 
 def test_quantising_prints_what_it_gained_and_cost(models: Models, tmp_path: Path):
@@ -60,7 +61,10 @@ def test_a_report_can_be_read_by_machines(models: Models, tmp_path: Path):
 
 def test_a_loss_beyond_what_is_allowed_is_refused(models: Models, tmp_path: Path):
     pytest.importorskip("torch", reason="pruning is torch's")
-    status, _out, err = models(*smaller("prune", BUNDLED, tmp_path / "new", "--pattern", "2:4"))
+    known = tmp_path / "known.txt"  # what the model is at home in, and so has most to lose
+    known.write_text("\n".join(f"{case.prompt}\n{case.sentence}" for case in every_case(4)))
+    command = ["prune", BUNDLED, tmp_path / "new", "--pattern", "2:4"]
+    status, _out, err = models(*command, "--text", known, "--windows", 2, "--window", 32)
 
     assert status == 1
     assert "warmfront: prune 2 of 4: perplexity goes from" in err
