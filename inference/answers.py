@@ -44,7 +44,7 @@ class TextLogprobs(BaseModel):
 
     tokens: list[str]
     token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    top_logprobs: list[dict[str, float]]
     text_offset: list[int]
 
 
@@ -62,6 +62,7 @@ class Message(BaseModel):
 
     role: str = "assistant"
     content: str
+    refusal: None = None  # no model here has it, but OpenAI's schema asks for the field
 
 
 class ChatChoice(BaseModel):

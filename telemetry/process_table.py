@@ -31,11 +31,19 @@ class ReplicaRecord:
     port: int
     slots: int
     since: float  # when `state` was entered, seconds since the epoch
+    models: tuple[str, ...] = ()  # every name in memory, aliases too; () says no more than `model`
+    region: str = ""
+    version: str = ""  # of what it serves: replicas of several stand side by side in a rollout
+    device: str = ""  # "cpu", "gpu" or "mig" (a slice of a GPU), where it is known
 
     @property
     def url(self) -> str:
         """Base URL of the replica's HTTP server."""
         return f"http://{self.host}:{self.port}"
+
+    def serves(self, model: str) -> bool:
+        """Tell whether requests for this name belong here, whatever the state."""
+        return model in self.models if self.models else model == self.model
 
 
 def is_alive(record: ReplicaRecord) -> bool:
@@ -100,4 +108,14 @@ def _parse_record(text: str) -> ReplicaRecord:
         port=int(fields["port"]),
         slots=int(fields["slots"]),
         since=float(fields["since"]),
+        models=_names(fields.get("models", ())),
+        region=str(fields.get("region", "")),
+        version=str(fields.get("version", "")),
+        device=str(fields.get("device", "")),
     )
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"expected a list of names, got {value!r}")
+    return tuple(map(str, value))

@@ -69,8 +69,10 @@ class Supervisor:
             for name, one in self.replicas.items()
             if one.has_exited()
         }
-        strangers = tuple(record for record in records.values() if is_alive(record))
-        stale = records.keys() - {record.id for record in strangers}
+        living = [record for record in records.values() if is_alive(record)]
+        # A replica that names its version was started by hand, for a rollout: that is not ours.
+        strangers = tuple(record for record in living if not record.version)
+        stale = records.keys() - {record.id for record in living}
         for name in (*exited, *stale):
             self._table.remove(name)
         self._logs.trim(in_use=self.replicas.keys() | records.keys())

@@ -15,6 +15,7 @@ import structlog
 
 from inference.engine.admission import Admission
 from inference.engine.errors import EngineBusyError, EngineStoppedError
+from inference.engine.progress import Progress
 from telemetry.clock import Clock
 
 STOP_PATIENCE_SECONDS = 5.0  # longest wait for batches that are under way
@@ -97,6 +98,17 @@ class DynamicBatcher(Generic[_Item, _Result]):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batch")
         self._workers = workers
         self._tasks: set[asyncio.Task[None]] = set()
+        self._progress = Progress()
+        self._computing = 0  # batches
+
+    @property
+    def progress_age(self) -> float:
+        """Seconds since the last batch was done while there is work; 0 while there is none."""
+        return self._progress.age(self._clock.monotonic()) if self._has_work else 0.0
+
+    @property
+    def _has_work(self) -> bool:
+        return self._computing > 0 or self.waiting > 0
 
     @property
     def waiting(self) -> int:
@@ -115,6 +127,8 @@ class DynamicBatcher(Generic[_Item, _Result]):
         """
         self._check()
         line = self._lines.setdefault(self._kind_of(item), deque())
+        if not self._has_work:
+            self._progress.begin(self._clock.monotonic())
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(item, self._rows_of(item), self._clock.monotonic(), answer)
         line.append(waiting)
@@ -204,7 +218,12 @@ class DynamicBatcher(Generic[_Item, _Result]):
 
     async def _answer(self, batch: list[_Waiting[_Item, _Result]]) -> None:
         began = self._clock.monotonic()
-        outcomes = await self._outcomes(batch)
+        self._computing += 1
+        try:
+            outcomes = await self._outcomes(batch)
+        finally:
+            self._computing -= 1
+            self._progress.step(self._clock.monotonic())
         for one, outcome in zip(batch, outcomes, strict=True):
             _settle(one, outcome)
         self._observe(

@@ -54,6 +54,7 @@ class Iteration:
     plan_seconds: float = 0.0  # decide, and lay out batches
     run_seconds: float = 0.0  # in the runtime
     sample_seconds: float = 0.0  # draw and commit
+    device_clock: float = 0.0  # seconds in the runtime of this and all iterations before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +84,22 @@ class Core:
         self._reload = reload
         self._batches = Batches(runtime.block_size)
         self._asleep: SleepLevel | None = None
+        self._device_clock = 0.0
 
     def iterate(self) -> Iteration:
         """Plan and compute one iteration."""
         began = self._clock.monotonic()
         plan = self.scheduler.plan(began)
         iteration = Iteration(plan, preemptions=plan.preemptions)
+        for sequence in plan.joining:
+            sequence.device_joined = self._device_clock
         iteration.plan_seconds = self._clock.monotonic() - began
         if plan.copies:
             self._copy(iteration)
         for group in group_by_length(plan.chunks):
             self._compute(group, iteration)
+        self._device_clock += iteration.run_seconds
+        iteration.device_clock = self._device_clock
         return iteration
 
     def sleep(self, level: SleepLevel) -> float:

@@ -41,6 +41,8 @@ class EngineStats:
     failure: str | None  # why the engine is over, if it failed
     kv: KvAccount
     is_asleep: bool = False
+    steps: int = 0  # iterations so far
+    progress_age: float = 0.0  # seconds since the last one, while there is work
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Engine:
         secret = secrets.token_bytes(_SECRET_BYTES) if secret is None else secret
         scheduler = Scheduler(limits, pool, admission=admission, secret=secret)
         self.context = min(context, pool.capacity)
+        self.block_size = pool.block_size
         self._core = Core(runtime, scheduler, blocks=blocks, clock=clock, reload=reload)
         self._worker = Worker(
             self._core, clock, min_iteration_seconds, emit=self._emit, fail=self._fail
@@ -156,7 +159,18 @@ class Engine:
             failure=self._failure,
             kv=account,
             is_asleep=self._is_asleep,
+            steps=self._worker.progress.steps,
+            progress_age=0.0 if self._is_over else self._worker.progress_age,
         )
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens that must be computed before all requests in flight are decoding, at most.
+
+        The choices of a request count once, for they share its prompt; what the prefix cache
+        holds is only known once a sequence joins, and counts until then.
+        """
+        return sum(stream.remaining for stream in self._streams.values())
 
     async def sleep(self, level: SleepLevel) -> float:
         """Give up memory until woken; return the seconds it took.
@@ -247,7 +261,7 @@ class Engine:
         for outcome in iteration.outcomes:
             stream = self._stream_of(outcome.sequence)
             if stream is not None:
-                stream.put(_event(outcome, now))
+                stream.put(_event(outcome, now, iteration.device_clock))
                 if stream.is_over:
                     del self._streams[outcome.sequence.request.id]
         for sequence, error in iteration.failures:
@@ -283,13 +297,13 @@ class Engine:
         self._loop.call_soon_threadsafe(self._end, f"the engine failed: {reason}")
 
 
-def _event(outcome: Outcome, now: float) -> TokenEvent:
+def _event(outcome: Outcome, now: float, device: float) -> TokenEvent:
     sequence, drawn, finish = outcome
     if sequence.first_token is None:
         sequence.first_token = now
     return TokenEvent(
         drawn.token,
-        sequence.timings(now),
+        sequence.timings(now, device),
         finish,
         sequence.choice,
         drawn.logprob,

@@ -50,6 +50,7 @@ class Plan:
     copies: list[BlockCopy] = field(default_factory=list)
     preemptions: int = 0
     cached_tokens: int = 0  # of sequences that join; they need no computation
+    joining: list[Sequence] = field(default_factory=list)  # for the first time
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,9 @@ class Scheduler:
         self.waiting.remove(sequence)
         self.running.append(sequence)
         sequence.is_waiting = False
-        sequence.joined = now if sequence.joined is None else sequence.joined
+        if sequence.joined is None:
+            sequence.joined = now
+            plan.joining.append(sequence)
         self._places -= 1
         return sequence
 

@@ -71,16 +71,23 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds that a request spent in each stage of the engine."""
+    """Seconds that a request spent in each stage."""
 
     queue: float  # until it joined the batch
     prefill: float  # from there to its first token
     decode: float  # from there to its last
+    encode: float = 0.0  # before the queue, until its images were embeddings
+    device: float = 0.0  # in the runtime meanwhile: part of prefill and decode
+
+    @property
+    def in_engine(self) -> float:
+        """Seconds from its arrival at the engine to the first token."""
+        return self.queue + self.prefill
 
     @property
     def time_to_first_token(self) -> float:
-        """Seconds from arrival to the first token."""
-        return self.queue + self.prefill
+        """Seconds to the first token, all stages before it together."""
+        return self.encode + self.queue + self.prefill
 
 
 class TokenEvent(NamedTuple):
@@ -114,6 +121,7 @@ class Sequence:
     keys: list[bytes] = field(default_factory=list)  # of its full blocks, as far as known
     is_waiting: bool = True  # for a place in the batch, for the first time or again
     joined: float | None = None
+    device_joined: float | None = None  # what the device clock showed then
     cached: int | None = None  # tokens of the prompt that were at hand when it first joined
     first_token: float | None = None
     sampler: Sampler | None = None  # from the first draw on
@@ -146,11 +154,15 @@ class Sequence:
         is_full = len(tokens) - len(request.prompt) == request.max_tokens
         return FinishReason.LENGTH if is_full else None
 
-    def timings(self, now: float) -> Timings:
-        """Return the stages up to `now`, when a token is given out."""
+    def timings(self, now: float, device: float = 0.0) -> Timings:
+        """Return the stages up to `now`, when a token is given out.
+
+        `device` is what the device clock shows: the seconds that the runtime has run, ever.
+        """
         joined = now if self.joined is None else self.joined
         first = now if self.first_token is None else self.first_token
-        return Timings(joined - self.arrived, first - joined, now - first)
+        ran = 0.0 if self.device_joined is None else device - self.device_joined
+        return Timings(joined - self.arrived, first - joined, now - first, device=ran)
 
 
 def sequences_of(request: Request, arrived: float) -> list[Sequence]:

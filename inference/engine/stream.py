@@ -22,6 +22,13 @@ class Stream:
         return self._computed.values()
 
     @property
+    def remaining(self) -> int:
+        """Tokens to be computed until every choice decodes; what all share counts once."""
+        return max(
+            (one.remaining for one in self._computed.values() if not one.is_decoding), default=0
+        )
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more will be delivered."""
         return not self._computed

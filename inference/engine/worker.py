@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from inference.engine.core import Core, Iteration
+from inference.engine.progress import Progress
 from telemetry.clock import Clock
 
 STOP_PATIENCE_SECONDS = 5.0  # longest wait for an iteration that is under way
@@ -25,6 +26,7 @@ class Worker:
         emit: Callable[[Iteration, float], None],
         fail: Callable[[str], None],
     ) -> None:
+        self.progress = Progress()
         self.account = core.scheduler.pool.account()  # replaced as a whole, for any thread
         self._core = core
         self._clock = clock
@@ -40,9 +42,20 @@ class Worker:
         """Begin to obey and to iterate."""
         self._thread.start()
 
+    @property
+    def progress_age(self) -> float:
+        """Seconds since the last iteration while there is work; 0 while there is none."""
+        return self.progress.age(self._clock.monotonic()) if self._has_work else 0.0
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._inbox) or self._core.scheduler.has_work
+
     def send(self, command: Callable[[], None]) -> None:
         """Have the thread obey a command before its next iteration."""
         with self._changed:
+            if not self._has_work:
+                self.progress.begin(self._clock.monotonic())
             self._inbox.append(command)
             self._changed.notify()
 
@@ -79,6 +92,7 @@ class Worker:
         self.account = self._core.scheduler.pool.account()
         if iteration.plan.chunks:
             self._pace(began)
+            self.progress.step(self._clock.monotonic())
             self._emit(iteration, self._clock.monotonic() - began)
 
     def _pace(self, began: float) -> None:

@@ -90,14 +90,20 @@ class ChoiceText:
         return likely
 
 
+def ignore(_piece: Piece) -> None:
+    """Take no note of a piece."""
+
+
 async def pieces_of(
     events: AsyncIterator[TokenEvent],
     texts: Sequence[ChoiceText],
     give_up: Callable[[int], None],
+    observe: Callable[[Piece], None] = ignore,
 ) -> AsyncGenerator[Piece, None]:
     """Turn the tokens of all choices into text, each until it ends or a stop string ends it.
 
     `give_up` is called with a choice that a stop string ends: its tokens are wanted no more.
+    `observe` is told of every piece, one for each token.
     """
     ended: set[int] = set()
     async for event in events:
@@ -108,6 +114,7 @@ async def pieces_of(
             ended.add(event.choice)
             if event.finish is None:
                 give_up(event.choice)
+        observe(piece)
         yield piece
         if len(ended) == len(texts):
             return

@@ -13,7 +13,12 @@ from inference.models.precision import Lowering, Precision
 from inference.models.repository import Repository
 from inference.replica.process import age_seconds
 from inference.replica.replica import Replica
-from inference.replica.settings import Batching, EngineSettings, ReplicaSettings
+from inference.replica.settings import (
+    Batching,
+    DeviceKind,
+    EngineSettings,
+    ReplicaSettings,
+)
 from telemetry.clock import SystemClock
 from telemetry.lifecycle import ReplicaState
 from telemetry.logs import configure_logs
@@ -49,6 +54,7 @@ async def _run(settings: ReplicaSettings, tracing: Tracing) -> int:
         settings,
         tracer=tracing.tracer,
         clock=SystemClock(),
+        is_exported=tracing.is_exported,
         age_seconds=age_seconds(),
         opened=_watch_for_garbage,
     )
@@ -81,6 +87,12 @@ def _settings(options: argparse.Namespace) -> ReplicaSettings:
         port=options.port,
         state=ReplicaState(options.state),
         drain_seconds=options.drain_seconds,
+        notice_seconds=options.notice_seconds,
+        stall_seconds=options.stall_seconds,
+        vllm_names=options.vllm_names,
+        region=options.region,
+        version=options.version,
+        device_kind=None if options.device_kind is None else DeviceKind(options.device_kind),
         engine=EngineSettings(
             slots=options.slots,
             token_budget=options.token_budget,
@@ -136,16 +148,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", default=0, type=_at_least(int, 0), help="port to listen on; 0 takes a free one")
     add("--state", default="serving", choices=("serving", "standby"), help="state once loaded")
+    add("--region", default="", help="where it runs; gateways prefer replicas of their own")
+    add("--version", default="", help="version of what it serves, for rollouts")
+    add("--device-kind", choices=list(DeviceKind), help="what it computes on; by the runtime")
     _add_engine(add)
-    add(
-        "--drain-seconds",
-        default=30.0,
-        type=_at_least(float, 0),
-        help="time for requests in flight when draining",
-    )
+    _add_seconds(add)
+    add("--vllm-names", action="store_true", help="serve /metrics/vllm, under vLLM's names")
     add("--log-file", type=Path, help="file to log to instead of stderr")
     add("--otlp-endpoint", help="collector of traces, such as http://127.0.0.1:4318")
     return parser
+
+
+def _add_seconds(add: Callable[..., object]) -> None:
+    """Add how long the replica has patience."""
+    for name, default, text in (
+        ("--drain-seconds", 30.0, "time for requests in flight when draining"),
+        ("--notice-seconds", 0.5, "time that it refuses newcomers before it closes"),
+        ("--stall-seconds", 20.0, "time without a step until /live says that it hangs"),
+    ):
+        add(name, default=default, type=_at_least(float, 0), help=text)
 
 
 def _add_engine(add: Callable[..., object]) -> None:

@@ -83,6 +83,11 @@ class TextEmbedder:
         """Texts that wait for their batch."""
         return self._batcher.waiting
 
+    @property
+    def progress_age(self) -> float:
+        """Seconds since a batch was done while there is work; 0 while there is none."""
+        return self._batcher.progress_age
+
     def start(self) -> None:
         """Start taking texts."""
         self._batcher.start()

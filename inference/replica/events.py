@@ -1,6 +1,7 @@
 """Server-sent events: how an answer is streamed."""
 
 import json
+from collections.abc import Mapping
 
 from inference.answers import Answer
 from inference.errors import ApiError
@@ -12,6 +13,11 @@ HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 def event(answer: Answer) -> bytes:
     """Return one event of a stream."""
     return b"data: " + answer.model_dump_json().encode() + b"\n\n"
+
+
+def comment(name: str, told: Mapping[str, float]) -> bytes:
+    """Return a comment of a stream, which clients leave unread."""
+    return f": {name} {json.dumps(told)}\n\n".encode()
 
 
 def error_event(error: ApiError) -> bytes:

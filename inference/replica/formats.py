@@ -91,7 +91,7 @@ class TextFormat:
         return TextLogprobs(
             tokens=tokens,
             token_logprobs=[one.logprob for one in piece.likely],
-            top_logprobs=tops if any(tops) else None,
+            top_logprobs=tops,
             text_offset=offsets,
         )
 

@@ -9,13 +9,15 @@ from functools import partial
 from inference.engine.sequence import Request
 from inference.models.tokenizer import StreamDecoder
 from inference.replica.answer import ChoiceText, Piece, StopStrings, pieces_of
+from inference.replica.metrics import ModelMetrics
 from inference.replica.models import Served
 from inference.replica.prompts import Asked
+from inference.replica.token_times import TokenTimes
 
 
 @asynccontextmanager
 async def generate(
-    asked: Asked, stops: Sequence[str]
+    asked: Asked, stops: Sequence[str], metrics: ModelMetrics
 ) -> AsyncIterator[AsyncGenerator[Piece, None]]:
     """Submit the requests and yield the pieces of all choices, numbered through.
 
@@ -23,7 +25,8 @@ async def generate(
     """
     async with AsyncExitStack() as stack:
         streams = [
-            await _submitted(stack, asked.served, request, stops) for request in asked.requests
+            await _submitted(stack, asked.served, request, stops, TokenTimes(metrics))
+            for request in asked.requests
         ]
         if len(streams) == 1:
             yield streams[0]
@@ -33,7 +36,11 @@ async def generate(
 
 
 async def _submitted(
-    stack: AsyncExitStack, served: Served, request: Request, stops: Sequence[str]
+    stack: AsyncExitStack,
+    served: Served,
+    request: Request,
+    stops: Sequence[str],
+    times: TokenTimes,
 ) -> AsyncGenerator[Piece, None]:
     engine = served.engine
     tokens = engine.submit(request)
@@ -44,7 +51,8 @@ async def _submitted(
         ChoiceText(StreamDecoder(served.tokenizer), StopStrings(stops), request.stop_tokens)
         for _ in range(request.choices)
     ]
-    pieces = pieces_of(tokens, texts, partial(engine.cancel, request.id))
+    give_up = partial(engine.cancel, request.id)
+    pieces = pieces_of(tokens, texts, give_up, times.observe)
     return await stack.enter_async_context(aclosing(pieces))
 
 

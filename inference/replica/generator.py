@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from inference.engine.engine import EngineStats
 from inference.engine.profile import IterationCost
 from inference.replica.background import in_daemon_thread
 from inference.replica.metrics import ModelGauges
@@ -65,8 +66,18 @@ class Generator:
             paced_seconds=self.paced_seconds,
             kv=tuple(one.kv for one in awake),
             kv_bytes=self.kv_bytes * len(awake) // len(stats),
+            block_size=self.served.engines[0].block_size,
             images=self._image_stats(),
+            waiting_tokens=sum(engine.waiting_tokens for engine in self.served.engines),
+            progress_age=max(self._progress_ages(stats)),
+            context=self.served.engines[0].context,
+            modalities=("text",) if self.served.image_token is None else ("text", "image"),
         )
+
+    def _progress_ages(self, stats: Iterable[EngineStats]) -> Iterator[float]:
+        yield from (one.progress_age for one in stats)
+        if self.served.images is not None:
+            yield self.served.images.progress_age
 
     async def idle(self) -> None:
         """Wait until no request is in flight."""

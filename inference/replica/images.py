@@ -97,6 +97,11 @@ class ImageStage:
             observe=self._note,
         )
 
+    @property
+    def progress_age(self) -> float:
+        """Seconds since a batch was done while there is work; 0 while there is none."""
+        return self._batcher.progress_age
+
     def start(self) -> None:
         """Start taking pictures."""
         self._batcher.start()

@@ -1,6 +1,7 @@
 """A replica's own life: which state it is in, and the record that tells everyone else."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -25,6 +26,9 @@ class Identity:
     model: str
     host: str
     slots: int  # until the models that are loaded say otherwise
+    region: str = ""
+    version: str = ""
+    device: str = ""
 
 
 class Lifecycle:
@@ -39,6 +43,7 @@ class Lifecycle:
         self.state = ReplicaState.ABSENT
         self.since = clock.now()
         self.slots = identity.slots
+        self.models: tuple[str, ...] = ()
         self._table = table
         self._clock = clock
         self._port = 0
@@ -66,8 +71,15 @@ class Lifecycle:
             self.slots = slots
             self._write()
 
+    def name_models(self, models: Iterable[str]) -> None:
+        """Announce every name that a model in memory is found by."""
+        before, self.models = self.models, tuple(models)
+        if self.models != before and self._port:
+            self._write()
+
     def withdraw(self) -> None:
         """Leave the process table."""
+        self._port = 0  # nothing may write it again
         self._table.remove(self.identity.id)
 
     def _write(self) -> None:
@@ -89,4 +101,8 @@ class Lifecycle:
             port=self._port,
             slots=self.slots,
             since=self.since,
+            models=self.models,
+            region=self.identity.region,
+            version=self.identity.version,
+            device=self.identity.device,
         )

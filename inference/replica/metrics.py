@@ -1,24 +1,33 @@
 """A replica's metrics, by the catalogue: counted as things happen, gauged when asked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from inference.engine.engine import IterationReport
 from inference.engine.kv_cache import KvAccount
 from inference.engine.profile import IterationCost
-from inference.engine.sequence import Timings
+from inference.engine.sequence import FinishReason, Timings
 from inference.replica.process import resident_bytes
 from telemetry import catalog
 from telemetry.catalog import Metric
 from telemetry.publish import Metrics
+from telemetry.vllm_names import REPLICA, CacheConfig, vllm_page
 
 if TYPE_CHECKING:
     from inference.engine.batching import BatchReport
     from inference.replica.images import ImageStats
 
-_STAGES = ("queue", "prefill", "decode")
+_STAGES = ("encode", "queue", "prefill", "decode", "device")
 _PARTS = ("plan", "run", "sample")
+
+
+class Phase(StrEnum):
+    """How far a request had come when its client left."""
+
+    BEFORE = "before_first_token"
+    AFTER = "after_first_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,18 @@ class ModelGauges:
     paced_seconds: float = 0.0
     kv: tuple[KvAccount, ...] = ()  # of each instance; none while asleep
     kv_bytes: int = 0
+    block_size: int = 0  # tokens in one KV block
     images: "ImageStats | None" = None  # of models that see
+    waiting_tokens: int = 0  # to be computed until every request decodes
+    progress_age: float = 0.0  # seconds without a step, while there is work
+    context: int | None = None  # most tokens of one sequence
+    modalities: tuple[str, ...] = ()  # of what it is asked with
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV blocks of all instances that is in use, 0 to 1."""
+        blocks = sum(one.blocks for one in self.kv)
+        return sum(one.used for one in self.kv) / blocks if blocks else 0.0
 
     @property
     def in_flight(self) -> int:
@@ -57,6 +77,13 @@ class ModelMetrics:
         self._stages = {name: stage.labels(**own, stage=name) for name in _STAGES}
         part = metrics.counter(catalog.REPLICA_ITERATION_PART)
         self._plan, self._run, self._sample = (part.labels(**own, part=name) for name in _PARTS)
+        # Asked once for each token: what is bound here costs no look-up there.
+        self.first_token = metrics.histogram(catalog.REPLICA_TTFT).labels(**own).observe
+        self.gap = metrics.histogram(catalog.REPLICA_ITL).labels(**own).observe
+        ended = metrics.counter(catalog.REPLICA_FINISHED)
+        self._ended = {reason: ended.labels(**own, reason=reason.value) for reason in FinishReason}
+        left = metrics.counter(catalog.REPLICA_CANCELLED)
+        self._left = {phase: left.labels(**own, phase=phase.value) for phase in Phase}
 
     def iterated(self, report: IterationReport) -> None:
         """Count one iteration of an engine."""
@@ -72,9 +99,18 @@ class ModelMetrics:
 
     def answered(self, timings: Timings) -> None:
         """Note the stages of a request that was answered to its end."""
-        self._stages["queue"].observe(timings.queue)
-        self._stages["prefill"].observe(timings.prefill)
-        self._stages["decode"].observe(timings.decode)
+        for name, series in self._stages.items():
+            seconds: float = getattr(timings, name)
+            if name != "encode" or seconds:  # few requests have that stage
+                series.observe(seconds)
+
+    def ended(self, reason: FinishReason) -> None:
+        """Count a choice that came to its end."""
+        self._ended[reason].inc()
+
+    def cancelled(self, phase: Phase) -> None:
+        """Count a request whose client left."""
+        self._left[phase].inc()
 
     def batched(self, report: "BatchReport") -> None:
         """Count one batch of a model that answers in one step."""
@@ -142,8 +178,35 @@ class ReplicaMetrics:
         self.of(model).caught_up(dict(_totals(last)))
         self.of(model).begin_anew()
 
+    @property
+    def steps(self) -> int:
+        """Iterations of all engines so far, those of models that are gone included."""
+        (family,) = self._metrics.counter(catalog.REPLICA_ITERATIONS).collect()
+        return int(sum(one.value for one in family.samples if one.name.endswith("_total")))
+
+    def drained(self, *, finished: int, killed: int) -> None:
+        """Count what became of the requests that were in flight when draining began."""
+        counter = self._metrics.counter(catalog.REPLICA_DRAINED)
+        counter.labels(**self._own, outcome="finished").inc(finished)
+        counter.labels(**self._own, outcome="killed").inc(killed)
+
     def page(self, models: Mapping[str, ModelGauges], accept: str) -> tuple[bytes, str]:
         """Return the /metrics page and its content type; models that are gone have no gauges."""
+        self._read(models)
+        return self._metrics.render(accept)
+
+    def vllm_page(self, models: Mapping[str, ModelGauges]) -> tuple[bytes, str]:
+        """Return the same under vLLM's names, as far as it has any."""
+        self._read(models)
+        caches = [
+            CacheConfig(name, block_size=one.block_size, blocks=sum(kv.blocks for kv in one.kv))
+            for name, one in models.items()
+            if one.kv
+        ]
+        return vllm_page(self._metrics.families(), names=REPLICA, caches=caches)
+
+    def _read(self, models: Mapping[str, ModelGauges]) -> None:
+        """Set the gauges, and raise the counters of what models count themselves."""
         self._metrics.gauge(catalog.REPLICA_MEMORY).labels(**self._own).set(resident_bytes())
         rows: dict[Metric, list[tuple[dict[str, str], float]]] = {one: [] for one in _GAUGES}
         for name, one in models.items():
@@ -153,7 +216,6 @@ class ReplicaMetrics:
                 rows[metric].append(({**own, **labels}, value))
         for metric, readings in rows.items():
             self._metrics.replace(metric, readings)
-        return self._metrics.render(accept)
 
 
 _GAUGES = (
@@ -168,6 +230,7 @@ _GAUGES = (
     catalog.REPLICA_ITERATION_DECODE,
     catalog.REPLICA_ITERATION_PREFILL,
     catalog.REPLICA_PACED,
+    catalog.REPLICA_PROGRESS_AGE,
 )
 
 
@@ -175,13 +238,14 @@ def _readings(one: ModelGauges) -> Iterable[tuple[Metric, dict[str, str], float]
     yield catalog.REPLICA_RUNNING, {}, one.running
     yield catalog.REPLICA_WAITING, {}, one.waiting
     yield catalog.REPLICA_SLOTS, {}, one.slots
+    yield catalog.REPLICA_PROGRESS_AGE, {}, one.progress_age
     if one.cost is not None:
         yield catalog.REPLICA_ITERATION_FIXED, {}, one.cost.fixed
         yield catalog.REPLICA_ITERATION_DECODE, {}, one.cost.decode_token
         yield catalog.REPLICA_ITERATION_PREFILL, {}, one.cost.prefill_token
         yield catalog.REPLICA_PACED, {}, one.paced_seconds
     if one.kv:
-        yield from _kv_readings(one.kv, one.kv_bytes)
+        yield from _kv_readings(one)
 
 
 def _totals(one: ModelGauges) -> Iterable[tuple[Metric, float]]:
@@ -197,15 +261,13 @@ def _totals(one: ModelGauges) -> Iterable[tuple[Metric, float]]:
         yield catalog.REPLICA_IMAGE_ENCODE, one.images.encode_seconds
 
 
-def _kv_readings(
-    accounts: Sequence[KvAccount], size: int
-) -> Iterable[tuple[Metric, dict[str, str], float]]:
+def _kv_readings(model: ModelGauges) -> Iterable[tuple[Metric, dict[str, str], float]]:
     """Read the pools of all instances as one."""
-    used, room = sum(one.used for one in accounts), sum(one.used_slots for one in accounts)
-    held = sum(one.held_tokens for one in accounts)
-    yield catalog.REPLICA_KV_USAGE, {}, used / sum(one.blocks for one in accounts)
+    room = sum(one.used_slots for one in model.kv)
+    held = sum(one.held_tokens for one in model.kv)
+    yield catalog.REPLICA_KV_USAGE, {}, model.kv_usage
     yield catalog.REPLICA_KV_WASTE, {}, 1 - held / room if room else 0.0
-    yield catalog.REPLICA_KV_BYTES, {}, size
+    yield catalog.REPLICA_KV_BYTES, {}, model.kv_bytes
     for state in ("used", "cached", "free", "shared"):
-        count = sum(getattr(one, state) for one in accounts)
+        count = sum(getattr(one, state) for one in model.kv)
         yield catalog.REPLICA_KV_BLOCKS, {"state": state}, count

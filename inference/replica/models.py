@@ -1,6 +1,6 @@
 """The models that one replica serves, under the names that clients ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -64,7 +64,8 @@ class Found(Protocol):
 class ServedModels:
     """Looks up models by name; each has one of its own and may have others beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self.changed = changed  # called when a name begins or ceases to lead to a model
         self._models: dict[str, Found] = {}
         self._aliases: dict[str, str] = {}
         self._absent: dict[str, str] = {}
@@ -73,21 +74,30 @@ class ServedModels:
         """Return the models' own names, in the order of loading."""
         return list(self._models)
 
+    def all_names(self) -> list[str]:
+        """Return every name that leads to a model, the other names after the models' own."""
+        return [*self._models, *(alias for alias in self._aliases if alias not in self._models)]
+
+    def aliases(self) -> Mapping[str, str]:
+        """Return the models' other names, each with the own one."""
+        return dict(self._aliases)
+
     def put(self, model: Found, *, alias: str | None = None) -> None:
         """Let a model be found, in place of the one that had its name."""
         self._models[model.name] = model
         self._absent.pop(model.name, None)
+        self._forget_aliases(model.name)
         if alias is not None:
             self._aliases[alias] = model.name
             self._absent.pop(alias, None)
+        self.changed()
 
     def remove(self, model: Found) -> None:
         """Let a model be found no more, unless another has its name by now."""
         if self._models.get(model.name) is model:
             del self._models[model.name]
-            self._aliases = {
-                alias: name for alias, name in self._aliases.items() if name != model.name
-            }
+            self._forget_aliases(model.name)
+            self.changed()
 
     def miss(self, name: str, reason: str | None) -> None:
         """State why a known model cannot be found; without a reason it is as if unknown."""
@@ -117,6 +127,9 @@ class ServedModels:
         if model.tensor is None:
             raise _not_ready(name, "it is asleep")
         return model.tensor
+
+    def _forget_aliases(self, own: str) -> None:
+        self._aliases = {alias: name for alias, name in self._aliases.items() if name != own}
 
     def _find(self, name: str) -> Found:
         model = self._models.get(name) or self._models.get(self._aliases.get(name, ""))

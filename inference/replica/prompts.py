@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from inference.api import ChatMessage, ChatRequest, CompletionRequest, GenerationRequest
@@ -11,6 +11,7 @@ from inference.errors import ApiError
 from inference.models.tokenizer import ChatTemplateError
 from inference.replica.models import Served, ServedModels
 from inference.replica.wishes import constraint_of, sampling_of
+from telemetry.clock import Clock
 
 if TYPE_CHECKING:
     from inference.replica.images import EmbeddedImage
@@ -26,6 +27,7 @@ class Asked:
 
     served: Served
     requests: tuple[Request, ...]
+    encode_seconds: float = 0.0  # until the images were embeddings, waiting included
 
     @property
     def id(self) -> str:
@@ -50,12 +52,16 @@ class Prompts:
     models: ServedModels
     new_id: Callable[[], str]
     new_seed: Callable[[], int]
+    clock: Clock
 
     async def chat(self, ask: ChatRequest) -> Asked:
         """Read a conversation; without a limit, the answer may fill the context."""
         served = self.models.find(ask.model)
+        began = self.clock.monotonic()
         images = await _embedded(served, ask.images)
-        return await asyncio.to_thread(self._read_chat, served, ask, images)
+        seconds = self.clock.monotonic() - began if images else 0.0
+        asked = await asyncio.to_thread(self._read_chat, served, ask, images)
+        return replace(asked, encode_seconds=seconds)
 
     async def text(self, ask: CompletionRequest) -> Asked:
         """Read texts, or tokens, to be continued."""

@@ -18,6 +18,7 @@ from inference.replica.hosted import Hosted
 from inference.replica.lifecycle import Identity, Lifecycle
 from inference.replica.metrics import ReplicaMetrics
 from inference.replica.models import ServedModels
+from inference.replica.pages import Pages
 from inference.replica.process import give_back_free_memory
 from inference.replica.server import ReplicaServer
 from inference.replica.settings import ReplicaSettings
@@ -36,7 +37,8 @@ _log = structlog.get_logger(__name__)
 class Replica:
     """A replica in this process, which is `age_seconds` old by now.
 
-    `opened` is called once its models are loaded.
+    `opened` is called once its models are loaded; with `is_exported` false, nobody sees the
+    spans of requests, and they only carry ids.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Replica:
         *,
         tracer: Tracer,
         clock: Clock,
+        is_exported: bool = True,
         age_seconds: float | None = None,
         opened: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._tracer = tracer
+        self._is_exported = is_exported
         self._clock = clock
         self._metrics = ReplicaMetrics(Metrics(), model=settings.model_name, replica=settings.id)
         self._opened = opened
@@ -59,12 +63,20 @@ class Replica:
         self._host = Host(
             _source(settings),
             self._load,
-            ServedModels(),
+            ServedModels(self._name_models),
             self._metrics,
             drain_seconds=settings.drain_seconds,
         )
         slots = settings.engine.slots * settings.engine.instances
-        identity = Identity(settings.id, settings.model_name, settings.host, slots)
+        identity = Identity(
+            settings.id,
+            settings.model_name,
+            settings.host,
+            slots,
+            region=settings.region,
+            version=settings.version,
+            device=settings.device,
+        )
         self._lifecycle = Lifecycle(identity, ProcessTable(settings.table), clock)
         self._traffic = Traffic(self._lifecycle)
 
@@ -124,14 +136,26 @@ class Replica:
             drain=self.drain,
         )
         return ReplicaServer(
-            self._lifecycle,
             self._host,
             self._traffic,
-            self._metrics,
+            pages=self._pages(),
             completions=Completions(
-                self._host.models, self._metrics, tracer=self._tracer, clock=self._clock
+                self._host.models,
+                self._metrics,
+                tracer=self._tracer,
+                clock=self._clock,
+                is_exported=self._is_exported,
             ),
             admin=AdminApi(self._lifecycle, transitions, self._host, key=self._settings.admin_key),
+        )
+
+    def _pages(self) -> Pages:
+        return Pages(
+            self._lifecycle,
+            self._host,
+            self._metrics,
+            stall_seconds=self._settings.stall_seconds,
+            vllm_names=self._settings.vllm_names,
         )
 
     def _load(self, version: ModelVersion) -> Hosted:
@@ -153,6 +177,10 @@ class Replica:
         give_back_free_memory()  # loading needs several times what it leaves
         return hosted
 
+    def _name_models(self) -> None:
+        if self._settings.repository is not None:  # else there is the one name that it was given
+            self._lifecycle.name_models(self._host.models.all_names())
+
     def _open(self) -> None:
         """Take requests, unless the replica is to stand by first."""
         if self._host.slots:
@@ -162,11 +190,21 @@ class Replica:
         self._lifecycle.move(self._settings.state)
 
     async def _finish(self) -> None:
-        """Refuse new requests, and give those in flight their time."""
+        """Refuse new requests, give those in flight their time, then end them.
+
+        Whoever sends requests here learns of it within the notice, and is refused until then.
+        """
         self._lifecycle.move(ReplicaState.DRAINING)
+        notice = asyncio.create_task(asyncio.sleep(self._settings.notice_seconds))
+        before = self._traffic.in_flight
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_seconds):
                 await self._traffic.idle()
+        killed = self._traffic.in_flight
+        self._metrics.drained(finished=before - killed, killed=killed)
+        _log.info("drained", finished=before - killed, killed=killed)
+        await self._host.stop()
+        await notice
 
 
 def _source(settings: ReplicaSettings) -> Source:

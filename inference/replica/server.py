@@ -11,11 +11,9 @@ from inference.errors import ApiError, error_shaper
 from inference.replica.admin import AdminApi
 from inference.replica.completions import Completions
 from inference.replica.host import Host
-from inference.replica.lifecycle import Lifecycle
-from inference.replica.metrics import ReplicaMetrics
+from inference.replica.pages import Pages
 from inference.replica.tensors import TensorApi
 from inference.replica.traffic import Traffic
-from telemetry.lifecycle import ReplicaState
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,18 +25,16 @@ class ReplicaServer:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
         host: Host,
         traffic: Traffic,
-        metrics: ReplicaMetrics,
         *,
+        pages: Pages,
         completions: Completions,
         admin: AdminApi,
     ) -> None:
-        self._lifecycle = lifecycle
         self._host = host
         self._traffic = traffic
-        self._metrics = metrics
+        self._pages = pages
         self._completions = completions
         self._admin = admin
 
@@ -49,10 +45,7 @@ class ReplicaServer:
         )
         app.router.add_routes(
             [
-                web.get("/health", self._health),
-                web.get("/ready", self._ready),
-                web.get("/metrics", self._page),
-                web.get("/v1/models", self._models),
+                *self._pages.routes(),
                 web.post("/v1/chat/completions", self._admitted(self._completions.chat)),
                 web.post("/v1/completions", self._admitted(self._completions.text)),
             ]
@@ -74,38 +67,6 @@ class ReplicaServer:
                 return await handler(http)
 
         return answer
-
-    async def _health(self, _http: web.Request) -> web.Response:
-        identity, standings = self._lifecycle.identity, self._host.standings().values()
-        return web.json_response(
-            {
-                "id": identity.id,
-                "model": identity.model,
-                "state": self._lifecycle.state.value,
-                "since": self._lifecycle.since,
-                "running": sum(one.running for one in standings),
-                "waiting": sum(one.waiting for one in standings),
-                "slots": self._lifecycle.slots,
-            }
-        )
-
-    async def _ready(self, _http: web.Request) -> web.Response:
-        state = self._lifecycle.state
-        is_serving = state is ReplicaState.SERVING
-        return web.json_response({"state": state.value}, status=200 if is_serving else 503)
-
-    async def _page(self, http: web.Request) -> web.Response:
-        accept = http.headers.get("Accept", "")
-        body, content_type = self._metrics.page(self._host.standings(), accept)
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    async def _models(self, _http: web.Request) -> web.Response:
-        created = int(self._lifecycle.since)
-        data = [
-            {"id": name, "object": "model", "created": created, "owned_by": "warmfront"}
-            for name in self._host.models.names()
-        ]
-        return web.json_response({"object": "list", "data": data})
 
 
 async def _arrived(http: web.Request) -> None:

@@ -9,10 +9,19 @@ from inference.models.repository import ModelConfig
 from telemetry.lifecycle import ReplicaState
 
 _MIB = 2**20
+_ON_CPU, _AUTO = "onnx", "auto"  # names of runtimes
 # What a model's configuration may say in the same words.
 _AS_SAID = (
     "runtime", "lowering", "precision", "instances", "slots", "token_budget", "max_batch",
 )  # fmt: skip
+
+
+class DeviceKind(StrEnum):
+    """What a replica computes on, as its record tells the gateway."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    MIG = "mig"  # a slice of a GPU
 
 
 class Batching(StrEnum):
@@ -68,8 +77,23 @@ class ReplicaSettings:
     host: str = "127.0.0.1"
     port: int = 0  # 0 takes any free one
     state: ReplicaState = ReplicaState.SERVING
-    drain_seconds: float = 30.0
+    drain_seconds: float = 30.0  # for what is in flight when draining
+    notice_seconds: float = 0.5  # that newcomers are still refused, while gateways hear of it
+    stall_seconds: float = 20.0  # without a step, with work to do, until it counts as hung
+    vllm_names: bool = False  # serve /metrics/vllm
+    region: str = ""
+    version: str = ""  # of what it serves, in a rollout
+    device_kind: DeviceKind | None = None  # by the runtime
     engine: EngineSettings = field(default_factory=EngineSettings)
+
+    @property
+    def device(self) -> str:
+        """The kind of device, as far as it is known; `auto` chooses it only at the load."""
+        if self.device_kind is not None:
+            return self.device_kind.value
+        if self.engine.runtime == _AUTO:
+            return ""
+        return (DeviceKind.CPU if self.engine.runtime == _ON_CPU else DeviceKind.GPU).value
 
     def __post_init__(self) -> None:
         if not self.id or "/" in self.id or self.id.startswith("."):
@@ -82,3 +106,6 @@ class ReplicaSettings:
             raise ValueError("expected either a model's folder or a repository of models")
         if self.load and self.repository is None:
             raise ValueError("expected models to load only together with a repository")
+        for name in ("drain_seconds", "notice_seconds", "stall_seconds"):
+            if not getattr(self, name) >= 0:  # which NaN is not
+                raise ValueError(f"expected {name} of 0 or more, got {getattr(self, name)}")

@@ -26,6 +26,7 @@ class StepModel:
     ) -> None:
         self.tensor: TensorModel | None = tensor
         self.name = tensor.name
+        self._modalities = ("text",) if tensor.embedder is not None else ()
         self._load = load
         self._slots = slots
         self._clock = clock
@@ -37,8 +38,10 @@ class StepModel:
 
     def standing(self) -> ModelGauges:
         """Return how many requests wait; those that are computed are not told apart."""
-        waiting = self.tensor.waiting if self.tensor is not None else 0
-        return ModelGauges(running=0, waiting=waiting, slots=self._slots)
+        waiting, age = 0, 0.0
+        if self.tensor is not None:
+            waiting, age = self.tensor.waiting, self.tensor.progress_age
+        return ModelGauges(0, waiting, self._slots, progress_age=age, modalities=self._modalities)
 
     async def idle(self) -> None:
         """Wait until no request waits; stopping finishes what is being computed."""

@@ -69,6 +69,12 @@ class TensorModel:
         """Requests that wait for their batch."""
         return self._batcher.waiting + (self.embedder.waiting if self.embedder else 0)
 
+    @property
+    def progress_age(self) -> float:
+        """Seconds since a batch was done while there is work; 0 while there is none."""
+        embedder = self.embedder.progress_age if self.embedder else 0.0
+        return max(self._batcher.progress_age, embedder)
+
     def start(self) -> None:
         """Start taking requests."""
         self._batcher.start()

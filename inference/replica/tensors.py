@@ -11,9 +11,9 @@ import numpy as np
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from inference.api import parse_body
 from inference.engine.errors import EngineBusyError, EngineStoppedError
 from inference.errors import ApiError
+from inference.replica.body import read_body
 from inference.replica.tensor_wire import describe, read_infer, write_infer
 from inference.runtimes.runtime import RuntimeFailedError
 
@@ -90,7 +90,7 @@ class TensorApi:
 
     async def embeddings(self, http: web.Request) -> web.Response:
         """Turn texts into vectors."""
-        ask = await asyncio.to_thread(parse_body, EmbeddingRequest, await http.read())
+        ask = await read_body(EmbeddingRequest, http)
         model = self._find(ask.model)
         if model.embedder is None:
             message = f"The model {model.name!r} does not embed texts; see /v2/models."

@@ -41,6 +41,11 @@ class Traffic:
             if not self._in_flight:
                 self._idle.set()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that were admitted and are not over."""
+        return self._in_flight
+
     async def idle(self) -> None:
         """Wait until no request is in flight."""
         await self._idle.wait()

@@ -301,6 +301,26 @@ async def test_a_start_nobody_noted_is_found_through_the_process_table(machine, 
     assert machine.started == ["orphan"]
 
 
+async def test_the_replicas_of_a_rollout_are_left_alone(machine):
+    target = machine.daemon()
+    fleet = await until(target, then=plan(1), serving=1)
+    (record,) = machine.table.records()
+    own = psutil.Process()
+    machine.table.put(
+        replace(record, id="canary", version="v2", pid=own.pid, pid_started=own.create_time())
+    )
+
+    await target.apply(plan(1))
+
+    assert (await target.observe()).replicas[0].id == fleet.replicas[0].id
+    assert len((await target.observe()).replicas) == 1
+    assert {one.id for one in machine.table.records()} == {record.id, "canary"}
+
+    machine.table.put(replace(record, id="canary", version="v2", pid_started=0.0))
+    await target.observe()
+    assert {one.id for one in machine.table.records()} == {record.id}
+
+
 async def test_a_daemon_killed_in_the_middle_leaves_its_replicas_to_the_next(machine, tmp_path):
     script = tmp_path / "daemon.py"
     script.write_text(

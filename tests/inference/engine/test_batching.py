@@ -277,3 +277,20 @@ async def test_nothing_is_taken_before_the_start(timers: Timers):
     with pytest.raises(EngineStoppedError, match="not loaded"):
         await batcher.submit(1)
     await batcher.stop()
+
+
+async def test_a_batch_that_hangs_grows_old(timers: Timers, batcher_of):
+    double = Doubling()
+    batcher = batcher_of(double, 1)
+    timers.clock.advance(100.0)
+    assert batcher.progress_age == 0.0  # idle
+
+    double.gate.clear()
+    asked = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
+    await timers.advance(30.0)
+    assert batcher.progress_age == 30.0
+
+    double.gate.set()
+    assert await asyncio.gather(*asked) == [2, 4]
+    await settle()
+    assert batcher.progress_age == 0.0

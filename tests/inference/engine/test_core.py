@@ -57,6 +57,39 @@ def computed(iterations: list[Iteration]) -> int:
     return sum(chunk.count for one in iterations for chunk in one.computed)
 
 
+class Timed:
+    """A runtime that takes a second for each step, as the clock counts."""
+
+    def __init__(self, runtime, clock: ManualClock) -> None:
+        self._runtime, self._clock = runtime, clock
+
+    def __getattr__(self, name: str):
+        return getattr(self._runtime, name)
+
+    def step(self, batch):
+        self._clock.advance(1.0)
+        return self._runtime.step(batch)
+
+
+def test_the_device_clock_counts_what_ran_while_a_sequence_was_in_the_batch(runtime):
+    clock = ManualClock(50.0)
+    runtime.allocate_kv(40)
+    scheduler = Scheduler(Limits(4, 16), BlockPool(40, block_size=runtime.block_size))
+    core = Core(Timed(runtime, clock), scheduler, blocks=40, clock=clock)
+    (early,) = added(core, Request("a", (1, 2, 3), 9))
+    core.iterate()
+    clock.advance(7.0)  # nothing runs
+    (late,) = added(core, Request("b", (1, 2), 9))
+    core.iterate()
+    last = core.iterate()
+    lengths = len(last.plan.chunks)
+
+    assert lengths == 2
+    assert early.timings(clock.now(), last.device_clock).device == last.device_clock
+    assert late.device_joined == 1.0
+    assert late.timings(clock.now(), last.device_clock).device == last.device_clock - 1.0
+
+
 class Stuck:
     """A constraint that nothing satisfies after some tokens."""
 

@@ -49,6 +49,15 @@ def test_stages_add_up_to_the_whole():
 
     assert timed.timings(18.0) == Timings(queue=1.0, prefill=2.0, decode=5.0)
     assert timed.timings(18.0).time_to_first_token == 3.0
+    assert Timings(1.0, 2.0, 5.0, encode=0.5).time_to_first_token == 3.5
+
+
+def test_device_time_counts_from_joining_the_batch():
+    timed = sequence()
+    assert timed.timings(18.0, 40.0).device == 0.0
+
+    timed.device_joined = 30.0
+    assert timed.timings(18.0, 40.0).device == 10.0
 
 
 @pytest.mark.parametrize(("prompt", "max_tokens"), [((), 1), ((1,), 0)])

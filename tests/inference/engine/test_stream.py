@@ -35,6 +35,22 @@ async def test_a_stream_ends_with_its_last_choice():
     assert await tokens_of(one) == [1, 2, 3]
 
 
+def test_what_choices_share_is_to_be_computed_once():
+    sequences = sequences_of(Request("a", (1, 2, 3, 4), 9, choices=2), 0.0)
+    one = Stream(sequences)
+    assert one.remaining == 4
+
+    sequences[0].computed = 3
+    sequences[1].computed = 1
+    assert one.remaining == 3
+    for sequence in sequences:
+        sequence.computed = 4
+        sequence.append(7)
+    assert one.remaining == 0  # they decode
+    sequences[0].computed = 0  # preempted: the token of its answer, too, comes again
+    assert one.remaining == 5
+
+
 async def test_tokens_of_a_dropped_choice_are_lost():
     one = stream(choices=2)
     one.put(token(1, choice=1))

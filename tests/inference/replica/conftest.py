@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from inference.replica.replica import Replica
 from inference.replica.settings import EngineSettings, ReplicaSettings
-from telemetry.clock import SystemClock
+from telemetry.clock import Clock, SystemClock
 from telemetry.lifecycle import ReplicaState
 from telemetry.process_table import ProcessTable, ReplicaRecord
 from telemetry.tracing import open_tracing
@@ -111,7 +111,10 @@ async def started(
     load: tuple[str, ...] = (),
     state: ReplicaState = ReplicaState.SERVING,
     drain_seconds: float = 5.0,
+    notice_seconds: float = 0.0,
+    clock: Clock | None = None,
     reach: tuple[ReplicaState, ...] | None = None,
+    told: dict[str, Any] | None = None,
     **engine: Any,
 ) -> AsyncIterator[Running]:
     settings = ReplicaSettings(
@@ -124,11 +127,13 @@ async def started(
         admin_key=ADMIN_KEY,
         state=state,
         drain_seconds=drain_seconds,
+        notice_seconds=notice_seconds,
+        **(told or {}),
         engine=EngineSettings(**engine),
     )
     spans = InMemorySpanExporter()
     tracing = open_tracing("replica", instance="r1", exporter=spans)
-    replica = Replica(settings, tracer=tracing.tracer, clock=SystemClock())
+    replica = Replica(settings, tracer=tracing.tracer, clock=clock or SystemClock())
     ended = asyncio.create_task(replica.run())
     table = ProcessTable(settings.table)
     record = await reached(table, *(reach or (state, ReplicaState.FAILED)))

@@ -246,6 +246,8 @@ def test_a_replica_serves_either_a_model_or_a_repository(
         ["--slots", "0"],
         ["--port", "-1"],
         ["--drain-seconds", "nan"],
+        ["--notice-seconds", "-1"],
+        ["--device-kind", "tpu"],
         ["--state", "asleep"],
         ["--lowering", "flash"],
         ["--precision", "int7"],

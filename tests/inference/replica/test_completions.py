@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from inference.gateway.events import read_timings
 from inference.models.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,8 +44,25 @@ async def test_a_conversation_is_answered(running):
     assert body["choices"][0]["message"]["role"] == "assistant"
     assert body["usage"]["completion_tokens"] == 6
     timings = json.loads(headers["X-Warmfront-Timings"])
-    assert timings.keys() == {"ttft", "queue", "prefill", "decode"}
+    assert timings.keys() == {"ttft", "queue", "encode", "prefill", "decode", "device"}
     assert timings["ttft"] == pytest.approx(timings["queue"] + timings["prefill"])
+    assert timings["encode"] == 0
+    assert 0 < timings["device"] <= timings["prefill"] + timings["decode"]
+
+
+@pytest.mark.parametrize("usage", [False, True], ids=["", "usage"])
+async def test_a_stream_tells_its_timings_before_its_end_where_asked(running, usage):
+    ask = TEXT | {"stream": True, "stream_options": {"include_usage": usage}}
+    told = {"X-Warmfront-Timings": "1"}
+    async with running.http.post("/v1/completions", json=ask, headers=told) as answer:
+        *_, timings, done, end = (await answer.text()).split("\n\n")
+    async with running.http.post("/v1/completions", json=ask) as answer:
+        assert ": timings" not in await answer.text()
+
+    assert (done, end) == ("data: [DONE]", "")
+    read = read_timings(timings.removeprefix(": timings "))
+    assert read is not None
+    assert 0 < read.device <= read.prefill + read.decode
 
 
 async def test_a_stream_adds_up_to_the_whole_answer(running):
@@ -337,21 +355,6 @@ async def test_a_full_replica_says_when_to_come_back(start):
             task.cancel()
         await one.until_idle()
         await one.complete()
-
-
-async def test_a_span_continues_the_callers_trace(running):
-    trace = "0af7651916cd43dd8448eb211c80319c"
-    header = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
-
-    running.spans.clear()
-    await running.post("/v1/completions", TEXT, **header)
-
-    (span,) = running.spans.get_finished_spans()
-    assert f"{span.context.trace_id:032x}" == trace
-    assert span.attributes["gen_ai.request.model"] == "tiny"
-    assert span.attributes["gen_ai.usage.input_tokens"] == 10
-    assert span.attributes["gen_ai.usage.output_tokens"] == 8
-    assert span.attributes["warmfront.prefill_seconds"] > 0
 
 
 async def test_many_at_once_are_answered_like_one_alone(running):

@@ -29,7 +29,7 @@ def test_a_whole_chat_has_a_message_for_each_choice():
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert body["choices"][1] == {
         "index": 1,
-        "message": {"role": "assistant", "content": "W\u00e4"},
+        "message": {"role": "assistant", "content": "W\u00e4", "refusal": None},
         "logprobs": None,
         "finish_reason": "stop",
     }

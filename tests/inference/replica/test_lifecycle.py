@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,28 @@ def test_a_replica_is_announced_before_its_model_is_loaded(
     assert (record.url, record.slots, record.since) == ("http://127.0.0.1:4321", 8, 100.0)
     assert record.pid == os.getpid()
     assert is_alive(record)
+
+
+def test_the_record_tells_what_it_runs_where_and_under_which_names(table: ProcessTable):
+    who = replace(WHO, region="eu", version="v2", device="mig")
+    one = Lifecycle(who, table, ManualClock())
+    one.name_models(["early"])
+    assert table.records() == []
+    one.announce(1)
+    one.name_models(["a", "b", "b:1"])
+    (record,) = table.records()
+
+    assert (record.region, record.version, record.device) == ("eu", "v2", "mig")
+    assert record.models == ("a", "b", "b:1")
+    assert record.serves("b:1")
+    assert not record.serves("tiny")
+
+
+def test_a_record_that_is_withdrawn_does_not_come_back(lifecycle: Lifecycle, table: ProcessTable):
+    lifecycle.withdraw()
+    lifecycle.name_models(["late"])
+
+    assert table.records() == []
 
 
 def test_every_move_rewrites_the_record(

@@ -6,7 +6,10 @@ from inference.engine.batching import BatchReport
 from inference.engine.engine import IterationReport
 from inference.engine.kv_cache import KvAccount
 from inference.engine.profile import IterationCost
+from inference.engine.sequence import FinishReason, Timings
+from inference.replica.answer import Piece
 from inference.replica.metrics import ModelGauges, ReplicaMetrics
+from inference.replica.token_times import TokenTimes
 from telemetry.publish import Metrics, parse_page
 
 POOL = KvAccount(
@@ -75,6 +78,39 @@ def test_the_parts_of_iterations_add_up(metrics: ReplicaMetrics):
     assert page["iteration_part_seconds_total", "a", "run"] == pytest.approx(0.8)
     assert page["iteration_part_seconds_total", "a", "sample"] == pytest.approx(0.04)
     assert page["preemptions_total", "a"] == 2
+
+
+def test_tokens_tell_their_first_and_the_gaps_after_it_by_choice(metrics: ReplicaMetrics):
+    times = TokenTimes(metrics.of("a"))
+    for choice, decode, finish in (
+        (0, 0.0, None), (1, 0.0, None), (0, 0.25, None), (1, 1.0, FinishReason.STOP),
+        (0, 1.25, FinishReason.LENGTH),
+    ):  # fmt: skip
+        times.observe(Piece(choice, "", 1, Timings(0.5, 0.25, decode, encode=9.0), finish))
+    page = read(metrics)
+
+    assert page["time_to_first_token_seconds_count", "a"] == 1
+    assert page["time_to_first_token_seconds_sum", "a"] == 0.75
+    assert page["inter_token_latency_seconds_count", "a"] == 3
+    assert page["inter_token_latency_seconds_sum", "a"] == 2.25
+    assert page["finished_total", "a", "stop"] == page["finished_total", "a", "length"] == 1
+
+
+def test_stages_that_a_request_had_are_observed(metrics: ReplicaMetrics):
+    metrics.of("a").answered(Timings(0.5, 0.25, 1.0, device=0.75))
+    page = read(metrics)
+
+    assert page["stage_seconds_count", "a", "encode"] == 0  # it had no images
+    assert page["stage_seconds_sum", "a", "device"] == 0.75
+    metrics.of("a").answered(Timings(0.5, 0.25, 1.0, encode=2.0))
+    assert read(metrics)["stage_seconds_sum", "a", "encode"] == 2.0
+
+
+def test_steps_are_those_of_all_models_ever(metrics: ReplicaMetrics):
+    for model in ("a", "b", "b"):
+        metrics.of(model).iterated(IterationReport(0.5, 2, 10, 3))
+
+    assert metrics.steps == 3
 
 
 def test_the_caches_of_all_instances_are_told_as_one(metrics: ReplicaMetrics):

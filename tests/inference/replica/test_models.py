@@ -56,6 +56,18 @@ def test_a_request_goes_to_the_least_busy_instance(states: list[Stats], chosen: 
     assert served("a", *states).engine.number == chosen
 
 
+def test_whoever_watches_is_told_when_names_change():
+    seen: list[list[str]] = []
+    models = ServedModels(lambda: seen.append(models.all_names()))
+    first, second = generating("a"), generating("a")
+    models.put(first, alias="a:1")
+    models.put(second, alias="a:2")
+    models.remove(first)
+    models.remove(second)
+
+    assert seen == [["a", "a:1"], ["a", "a:2"], []]
+
+
 def refusal(models: ServedModels, name: str) -> tuple[int, str | None]:
     with pytest.raises(ApiError) as refused:
         models.find(name)

@@ -81,7 +81,9 @@ def served() -> Served:
 
 def prompts(served: Served) -> Prompts:
     ids, seeds = count(), count(100)
-    return Prompts(Only(served), lambda: f"id-{next(ids)}", lambda: next(seeds))
+    return Prompts(
+        Only(served), lambda: f"id-{next(ids)}", lambda: next(seeds), clock=SystemClock()
+    )
 
 
 async def chat(served: Served, *parts: object, **fields: object) -> Asked:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.replica.replica import Replica
-from inference.replica.settings import EngineSettings, ReplicaSettings
+from inference.replica.settings import DeviceKind, EngineSettings, ReplicaSettings
 from inference.runtimes.runtime import SleepLevel
 from telemetry.clock import SystemClock
 from telemetry.lifecycle import ReplicaState
@@ -55,6 +55,32 @@ async def test_draining_ends_after_its_time_and_says_so(start):
         assert (status, body["error"]["code"]) == (503, "replica_stopped")
         assert json.loads(events[-2].removeprefix("data: "))["error"]["code"] == "replica_stopped"
         assert await one.ended == 0
+
+
+async def test_a_replica_without_work_refuses_newcomers_for_a_notice_before_it_closes(start):
+    async with start(notice_seconds=0.4) as one:
+        one.replica.drain()
+        await one.reach(ReplicaState.DRAINING)
+        refused = [await one.post("/v1/completions", LONG) for _ in range(3)]
+        assert not one.ended.done()
+        await one.ended
+
+        assert [status for status, _, _ in refused] == [503, 503, 503]
+        assert one.record is None
+
+
+async def test_what_drained_is_counted(start):
+    async with start(min_iteration_seconds=0.02, drain_seconds=0.3, notice_seconds=1.0) as one:
+        short = asyncio.create_task(one.post("/v1/completions", LONG | {"max_tokens": 5}))
+        long = asyncio.create_task(one.post("/v1/completions", LONG | {"max_tokens": 200}))
+        await one.until("requests_running", lambda running: running == 2)
+        one.replica.drain()
+        assert [(await short)[0], (await long)[0]] == [200, 503]
+        metrics = await one.metrics()
+
+    series = 'warmfront_replica_drained_requests_total{{model="tiny",outcome="{}",replica="r1"}}'
+    assert metrics[series.format("finished")] == 1
+    assert metrics[series.format("killed")] == 1
 
 
 async def test_a_replica_told_to_drain_while_loading_just_leaves(start):
@@ -120,6 +146,8 @@ async def test_a_port_in_use_is_an_os_error(start, tmp_path: Path, checkpoint: P
         pytest.param({"id": ""}, id="no id"),
         pytest.param({"admin_key": ""}, id="no key"),
         pytest.param({"state": ReplicaState.DRAINING}, id="state"),
+        pytest.param({"notice_seconds": -1.0}, id="notice"),
+        pytest.param({"stall_seconds": float("nan")}, id="stall"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, wrong: dict[str, object]):
@@ -130,6 +158,26 @@ def test_wrong_settings_are_refused(tmp_path: Path, wrong: dict[str, object]):
 
     with pytest.raises(ValueError, match=r"expected|empty"):
         ReplicaSettings(**right | wrong)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "stated", "device"),
+    [
+        pytest.param("onnx", None, "cpu", id="onnx computes on the CPU"),
+        pytest.param("onnx-cuda", None, "gpu", id="others on a GPU"),
+        pytest.param("auto", None, "", id="not known before the load"),
+        pytest.param("tensorrt", DeviceKind.MIG, "mig", id="as stated"),
+    ],
+)
+def test_the_kind_of_device_follows_from_the_runtime_unless_stated(
+    tmp_path: Path, runtime: str, stated: DeviceKind | None, device: str
+):
+    settings = ReplicaSettings(
+        id="r1", model_dir=tmp_path, model_name="m", table=tmp_path, admin_key="key",
+        device_kind=stated, engine=EngineSettings(runtime=runtime),
+    )  # fmt: skip
+
+    assert settings.device == device
 
 
 def test_the_key_is_not_shown(tmp_path: Path):

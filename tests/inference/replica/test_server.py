@@ -163,7 +163,7 @@ async def test_every_stage_of_a_request_is_observed(running):
     await running.complete()
     after = await running.metrics()
 
-    for stage in ("queue", "prefill", "decode"):
+    for stage in ("queue", "prefill", "decode", "device"):
         count = "warmfront_replica_stage_seconds_count"
         series = f'{count}{{model="tiny",replica="r1",stage="{stage}"}}'
         assert after[series] == before[series] + 1
