@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from telemetry.catalog import CATALOG, Kind, Metric
@@ -58,6 +59,10 @@ class Metrics:
         """Return the page and its content type, in the format that `accept` asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
+
+    def families(self) -> Iterable[Family]:
+        """Return every family as it stands, with its series."""
+        return self._registry.collect()
 
     def samples(self, at: float) -> list[Sample]:
         """Return every series as it stands, for the store."""

@@ -82,6 +82,17 @@ def test_held_requests_are_the_newest_reading(store):
     assert TrafficReader(store, model="m").traffic(NOW).held == 3
 
 
+def test_held_requests_are_those_of_every_priority(store):
+    store.write(
+        [
+            *scrapes(catalog.GATEWAY_HELD, [9, 3], priority="interactive"),
+            *scrapes(catalog.GATEWAY_HELD, [9, 2], priority="batch"),
+        ]
+    )
+
+    assert TrafficReader(store, model="m").traffic(NOW).held == 5
+
+
 def test_sizes_are_means_over_answered_requests_and_last_until_newer_are_known(store):
     store.write(
         [

@@ -40,14 +40,14 @@ def test_every_entry_is_published_under_its_name_help_and_kind(metric):
 
 def test_a_histogram_has_the_buckets_of_the_catalogue():
     metrics = Metrics()
-    metrics.histogram(catalog.TIME_TO_FIRST_TOKEN).labels("tiny").observe(0.03)
+    metrics.histogram(catalog.GATEWAY_STAGE).labels("tiny", "queue").observe(0.03)
     buckets = {
         float(sample.labels["le"]): sample.value
         for sample in metrics.samples(1.0)
         if sample.name.endswith("_bucket")
     }
 
-    assert set(buckets) == {*catalog.TIME_TO_FIRST_TOKEN.buckets, math.inf}
+    assert set(buckets) == {*catalog.GATEWAY_STAGE.buckets, math.inf}
     assert (buckets[0.02], buckets[0.04]) == (0, 1)
 
 

@@ -9,10 +9,11 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from telemetry.tracing import extract, inject, open_tracing
+from telemetry.tracing import carry, exemplar_of, extract, inject, open_tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+UNSAMPLED = f"00-{TRACE}-b7ad6b7169203331-00"
 
 
 @pytest.fixture
@@ -99,6 +100,67 @@ async def test_tasks_keep_their_own_current_span(tracing, spans):
 
     for name in ("one", "two"):
         assert ended[f"{name} child"].parent.span_id == ended[name].context.span_id
+
+
+# --- sampling and export --------------------------------------------------------------------
+
+
+def test_only_a_tracing_with_somewhere_to_send_to_is_exported(tracing):
+    plain = open_tracing("gateway", instance="g1")
+    collected = open_tracing("gateway", instance="g1", otlp_endpoint="http://127.0.0.1:1")
+
+    assert tracing.is_exported
+    assert collected.is_exported
+    assert not plain.is_exported
+    plain.close()
+    collected.close()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "headers", "recorded"),
+    [
+        pytest.param(1.0, {}, True, id="all"),
+        pytest.param(0.0, {}, False, id="none"),
+        pytest.param(0.0, {"traceparent": PARENT}, True, id="the caller samples"),
+        pytest.param(1.0, {"traceparent": UNSAMPLED}, False, id="the caller does not"),
+    ],
+)
+def test_a_share_of_new_traces_is_recorded_and_of_others_what_their_caller_says(
+    spans, ratio, headers, recorded
+):
+    opened = open_tracing("gateway", instance="g1", exporter=spans, sample_ratio=ratio)
+    with opened.tracer.start_as_current_span("request", context=extract(headers)) as span:
+        exemplar = exemplar_of(span)
+    opened.close()
+
+    assert bool(spans.get_finished_spans()) is recorded
+    assert bool(exemplar) is recorded
+
+
+def test_an_exemplar_is_the_id_of_the_trace(tracing):
+    context = extract({"traceparent": PARENT})
+    with tracing.tracer.start_as_current_span("request", context=context) as span:
+        assert exemplar_of(span) == {"trace_id": TRACE}
+
+
+@pytest.mark.parametrize("parent", [PARENT, UNSAMPLED])
+def test_a_span_that_only_carries_goes_on_with_the_callers_trace(parent):
+    headers = {"traceparent": parent, "tracestate": "vendor=1"}
+    span, onward = carry(extract(headers)), {}
+    inject(onward, trace.set_span_in_context(span))
+
+    assert onward["traceparent"][:35] == parent[:35]
+    assert onward["traceparent"][-2:] == parent[-2:]
+    assert onward["traceparent"] != parent
+    assert onward["tracestate"] == "vendor=1"
+    assert exemplar_of(span) is None
+
+
+def test_a_span_that_only_carries_begins_a_trace_where_there_is_none():
+    contexts = [carry(extract({})).get_span_context() for _ in range(2)]
+
+    assert all(one.is_valid and one.trace_flags.sampled for one in contexts)
+    assert contexts[0].trace_id != contexts[1].trace_id
 
 
 class Collector(HTTPServer):

@@ -1,11 +1,18 @@
+import json
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.gateway.events import LONGEST_EVENT_BYTES, Splitter, read_event
-from inference.gateway.timeline import Usage
+from inference.gateway.events import (
+    LONGEST_EVENT_BYTES,
+    Splitter,
+    read_event,
+    read_timings,
+    response_attributes,
+)
+from inference.gateway.timeline import ReplicaTimings, Usage
 from tests.inference.gateway.fake_replica import DONE, ROLE, USAGE_CHUNK, chunk, delta
 
 
@@ -78,3 +85,64 @@ def test_unusable_usage_is_no_usage(usage):
 def test_end_and_error_are_recognised():
     assert read_event(DONE).is_done
     assert read_event(b'data: {"error": {"message": "out of memory"}}\n\n').is_error
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param({"id": 7, "model": None, "choices": "?"}, {}, id="malformed"),
+        pytest.param({"id": "a", "choices": [{"delta": {}}]}, {"id": "a"}, id="under way"),
+        pytest.param(
+            {"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}, 3]},
+            {"finish_reasons": ["stop", "length"]},
+            id="each choice",
+        ),
+    ],
+)
+def test_an_answer_tells_who_gave_it_and_how_it_ended(body, told):
+    assert response_attributes(body) == {
+        f"gen_ai.response.{name}": value for name, value in told.items()
+    }
+
+
+@settings(deadline=None)
+@given(
+    st.text(max_size=40),
+    st.integers(0, 30),
+    st.sampled_from([None, {"prompt_tokens": 1, "completion_tokens": 2}]),
+    st.sampled_from([(", ", ": "), (",", ":")]),
+)
+def test_the_usual_piece_is_understood_as_all_of_its_json_would_be(text, index, usage, separators):
+    choice = {"index": index, "delta": {"content": text}, "finish_reason": None}
+    body = {"choices": [choice], "usage": usage}
+    raw = b"data: " + json.dumps(body, separators=separators).encode() + b"\n\n"
+    event = read_event(raw)
+
+    assert event.has_content == bool(text)
+    assert event.choice == (index if text else 0)
+    assert event.usage == (None if usage is None else Usage(1, 2))
+    assert not event.is_error
+
+
+@pytest.mark.parametrize(
+    "text", ['"usage": {', '"error": 1', '"index": 7', '"content": "x', "a\nb", '\\"content": "']
+)
+def test_what_an_answer_says_is_not_mistaken_for_what_it_is(text):
+    event = read_event(delta(text))
+
+    assert event.has_content
+    assert event.choice == 0
+    assert event.usage is None
+    assert not event.is_error
+
+
+def test_a_replicas_timings_are_read_from_its_comment():
+    told = b': timings {"ttft": 3, "queue": 1, "prefill": 2, "decode": 4, "device": 5}\n\n'
+
+    assert read_event(told).timings == ReplicaTimings(1, 2, 4, encode=0, device=5)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"prefill": -1}', '{"prefill": "x"}'])
+def test_timings_that_make_no_sense_are_none(text):
+    assert read_timings(text) is None
