@@ -1,6 +1,7 @@
 """Errors as the API shapes them that was asked, for gateway and replica alike."""
 
 import json
+import math
 
 import structlog
 from aiohttp import web
@@ -36,7 +37,7 @@ class ApiError(Exception):
         kind: str = "invalid_request_error",
         param: str | None = None,
         code: str | None = None,
-        retry_after: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -51,15 +52,22 @@ class ApiError(Exception):
 
     def response(self) -> web.Response:
         """Return the error as the OpenAI API shapes it."""
-        retry = None if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return error_response(
             self.status,
             str(self),
             kind=self.kind,
             param=self.param,
             code=self.code,
-            headers=retry,
+            headers=None if self.retry_after is None else retry_headers(self.retry_after),
         )
+
+
+def retry_headers(seconds: float) -> dict[str, str]:
+    """Say when to come back: in whole seconds, as HTTP has it, and in OpenAI's milliseconds."""
+    return {
+        "Retry-After": str(math.ceil(seconds)),
+        "retry-after-ms": str(math.ceil(seconds * 1000)),
+    }
 
 
 def error_shaper(server: str) -> Middleware:

@@ -1,18 +1,23 @@
 """What the gateway answers when it cannot pass a request on, or an answer back.
 
 GatewayError
-├── BadRequestError 400      the body makes no request
-├── UnknownModelError 404
-├── SlowBodyError 408        the client did not finish its request in time
-├── LargeBodyError 413
+├── BadRequestError 400        the body makes no request
+│   ├── UnauthenticatedError 401  no key, or one that is not known
+│   ├── ForbiddenError 403     the key does not open this
+│   ├── UnknownModelError 404
+│   ├── SlowBodyError 408      the client did not finish its request in time
+│   └── LargeBodyError 413
+├── RateLimitedError 429       this caller asks for more than its key allows
+├── OverloadedError 429        the tier is full: the request would wait too long
 ├── ReplicaLostError 502     the replica vanished, or its answer broke off
 ├── NoReplicaError 503       nothing serves, and waiting did not help
 │   └── ReplicaRefusedError  one replica did not take the request: another may
 └── ReplicaTimeoutError 504
 """
 
-import math
 from typing import ClassVar
+
+from aiohttp import web
 
 from inference.errors import ApiError
 from inference.gateway.timeline import Outcome
@@ -35,7 +40,7 @@ class GatewayError(ApiError):
             kind=self.kind,
             param=param,
             code=self.code,
-            retry_after=None if retry_after is None else math.ceil(retry_after),
+            retry_after=retry_after,
         )
 
     def event(self) -> bytes:
@@ -72,6 +77,44 @@ class LargeBodyError(BadRequestError):
 
     status = 413
     code = "request_too_large"
+
+
+class UnauthenticatedError(BadRequestError):
+    """The request carries no API key, or one that is not known."""
+
+    status = 401
+    code = "invalid_api_key"
+
+    def response(self) -> web.Response:
+        """Return the error with what HTTP asks of a 401: how to authenticate."""
+        response = super().response()
+        response.headers["WWW-Authenticate"] = 'Bearer realm="warmfront"'
+        return response
+
+
+class ForbiddenError(BadRequestError):
+    """The request's API key does not open what it asks for."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
+class RateLimitedError(GatewayError):
+    """The caller asks for more than its key allows; others are still served."""
+
+    status = 429
+    outcome = Outcome.RATE_LIMITED
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class OverloadedError(GatewayError):
+    """The tier is full: the request would wait for longer than its class may."""
+
+    status = 429
+    outcome = Outcome.OVERLOADED
+    kind = "rate_limit_error"
+    code = "overloaded"
 
 
 class ReplicaLostError(GatewayError):

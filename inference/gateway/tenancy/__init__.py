@@ -1,0 +1,1 @@
+"""Tenancy: who calls, what they may do, and how much of it."""

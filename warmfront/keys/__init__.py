@@ -1,0 +1,1 @@
+"""`warmfront keys`: the API keys of the gateway, made and taken back."""
