@@ -1,6 +1,6 @@
 import pytest
 
-from inference.gateway.shortage import Shortage
+from inference.gateway.routing.shortage import Shortage
 
 
 def short_between(begun, ended):
