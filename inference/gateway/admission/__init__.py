@@ -1,0 +1,1 @@
+"""Admission: who may wait for a replica, in which order, and who is told to come back later."""
