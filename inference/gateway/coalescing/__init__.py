@@ -1,0 +1,1 @@
+"""Coalescing: requests that ask for the same answer are answered once."""
