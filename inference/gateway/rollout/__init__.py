@@ -1,0 +1,1 @@
+"""Rollouts: two versions of a model side by side, until one has proved itself."""
