@@ -52,6 +52,8 @@ def _section(name: str, section: BaseModel) -> str:
 def _setting(key: str, value: object) -> str:
     if value is None:
         return f"# {key} = …"
+    if isinstance(value, bool):
+        return f"{key} = {str(value).lower()}"
     return f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
 
 

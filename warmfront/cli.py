@@ -13,7 +13,10 @@ from rich.console import Console
 
 from warmfront.config import Config, load_config
 from warmfront.errors import WarmfrontError
+from warmfront.keys.commands import add_keys
 from warmfront.models.commands import add_models
+from warmfront.rollouts import add_rollout
+from warmfront.state_dir import StateDir
 
 DEFAULT_CONFIG = Path("warmfront.toml")
 
@@ -26,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WarmfrontError as error:
         print(f"warmfront: {error}", file=sys.stderr)  # noqa: T201 - this is the terminal
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # stopped, and once more while it ended
         return 130
     except BrokenPipeError:  # the reader of a pipe had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_forecast(commands)
     _add_autoscaler(commands)
     add_models(commands, lambda arguments: _config(arguments).state_dir / "models")
+    add_keys(commands, _key_file)
+    add_rollout(commands, _config)
     return parser
 
 
@@ -134,6 +139,11 @@ def _config(arguments: argparse.Namespace) -> Config:
     }
     given = {name: port for name, port in ports.items() if port is not None}
     return config.replaced("the command line", addresses=given) if given else config
+
+
+def _key_file(arguments: argparse.Namespace) -> Path:
+    config = _config(arguments)
+    return config.gateway.keys or StateDir(config.state_dir.absolute()).keys
 
 
 def _up(arguments: argparse.Namespace) -> int:

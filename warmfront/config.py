@@ -97,13 +97,40 @@ class ObjectiveSettings(_Section):
     """What a good answer is."""
 
     ttft_seconds: Seconds = 1.0
+    tpot_seconds: Seconds = 0.2
+
+
+class RegionSettings(_Section):
+    """How far another region is from this gateway."""
+
+    latency_ms: float = Field(default=0.0, ge=0)
+    cost: float = Field(default=0.0, ge=0)
 
 
 class GatewaySettings(_Section):
-    """How long and how many requests may wait for a replica."""
+    """Who may ask, how long requests may wait, and how they are answered."""
 
-    hold_seconds: Seconds = 30.0
-    max_held: int = Field(default=256, ge=0)
+    hold_seconds: Seconds = 30.0  # while no replica serves
+    max_held: int = Field(default=1024, ge=0)  # requests in line, per model
+    admission: bool = True  # turn away what would wait for too long
+    coalesce: bool = True  # answer equal requests in flight once
+    cache_seconds: float = Field(default=0.0, ge=0)  # for which answers are kept; 0 keeps none
+    hedge: bool = False  # ask a second replica where the first byte is late
+    keepalive_seconds: Seconds = 10.0
+    drain_delay_seconds: float = Field(default=0.0, ge=0)  # between not ready and closed
+    keys: Path | None = None  # file of API keys; without one, keys.json in the state folder
+    allow_anonymous: bool = False  # listen on other than loopback though there are no keys
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    region: str = ""
+    regions: dict[str, RegionSettings] = {}
+    vllm_names: bool = False  # show metrics under vLLM's names too, at /metrics/vllm
+
+    @model_validator(mode="after")
+    def _whole_pair(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are only possible together")
+        return self
 
 
 class TelemetrySettings(_Section):

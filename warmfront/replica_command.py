@@ -40,9 +40,13 @@ def replica_command(config: Config, state: StateDir) -> Callable[[str, ReplicaSt
     }
     if config.replica.precision is not None:
         settings["--precision"] = config.replica.precision
+    if config.gateway.region:
+        settings["--region"] = config.gateway.region
     if config.telemetry.otlp_endpoint is not None:
         settings["--otlp-endpoint"] = config.telemetry.otlp_endpoint
     fixed = [str(part) for pair in settings.items() for part in pair]
+    if config.gateway.vllm_names:
+        fixed.append("--vllm-names")
 
     def command(replica: str, into: ReplicaState) -> list[str]:
         own = ["--id", replica, "--state", into.value]

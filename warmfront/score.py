@@ -85,7 +85,7 @@ def _rows(scores: Sequence[Score], objective: float) -> list[tuple[str, list[str
     states = (ReplicaState.SERVING, ReplicaState.STANDBY, ReplicaState.STARTING)
     rows = [
         ("requests", [f"{one.requests}" for one in scores]),
-        ("failed", [f"{one.failed}" for one in scores]),
+        ("failed or turned away", [f"{one.failed}" for one in scores]),
         ("cold-start hits", [f"{one.cold_start_hits}" for one in scores]),
         ("TTFT p50", [_milliseconds(one.ttft_p50) for one in scores]),
         ("TTFT p95", [_milliseconds(one.ttft_p95) for one in scores]),

@@ -18,6 +18,7 @@ from telemetry.process_table import ProcessTable
 from telemetry.store import Store, StoreError
 from warmfront.config import Config
 from warmfront.errors import StackError
+from warmfront.gateway import check_guarded, tls_of
 from warmfront.listening import listen, serving_pages, url_of
 from warmfront.state_dir import StateDir, claimed, prepare
 from warmfront.wiring import Parts, open_base, wire
@@ -60,18 +61,28 @@ async def running(
     async with AsyncExitStack() as held:
         held.enter_context(claimed(state))
         _log_to(state, config, held)
+        check_guarded(config, state)
+        tls = tls_of(config)
         listeners = {
             name: held.enter_context(listen(config.addresses.host, port, name=name))
             for name, port in _ports(config).items()
         }
         urls = {name: url_of(listener) for name, listener in listeners.items()}
+        if tls is not None:
+            urls["gateway"] = urls["gateway"].replace("http:", "https:", 1)
         parts = _wired(config, state, urls, clock, compression)
         held.push_async_callback(_close, parts)
         for name, pages in (("exporter", parts.exporter), ("console", parts.console_app)):
             await held.enter_async_context(serving_pages(pages, listeners[name]))
         drain = config.replica.drain_seconds
         await held.enter_async_context(
-            serve(parts.gateway, listeners["gateway"], drain_seconds=drain)
+            serve(
+                parts.gateway,
+                listeners["gateway"],
+                drain_seconds=drain,
+                delay_seconds=config.gateway.drain_delay_seconds,
+                tls=tls,
+            )
         )
         async with _loops(parts, config, clock):
             yield Stack(

@@ -43,6 +43,11 @@ class StateDir:
         return self.root / "admin.key"
 
     @property
+    def keys(self) -> Path:
+        """The API keys of the gateway's callers, as hashes."""
+        return self.root / "keys.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one daemon that works on this folder; holds its pid."""
         return self.root / "daemon.lock"

@@ -26,8 +26,6 @@ from exporter.sources.choose import choose_source
 from exporter.sources.simulated import SimulatedMachine, SimulatedSource, live_replicas
 from forecaster.pipeline import ForecastSettings
 from forecaster.service import ForecastService
-from inference.gateway.api import build_gateway
-from inference.gateway.limits import GatewayLimits
 from telemetry.clock import Clock
 from telemetry.process_table import ProcessTable, is_alive
 from telemetry.publish import Metrics
@@ -36,6 +34,7 @@ from telemetry.sqlite_store import SqliteStore
 from telemetry.tracing import Tracing, open_tracing
 from warmfront.config import Config
 from warmfront.feeds import feeds
+from warmfront.gateway import gateway_of, guard_notes
 from warmfront.replica_command import replica_command
 from warmfront.state_dir import StateDir
 
@@ -118,7 +117,14 @@ def wire(base: Base, *, compression: float) -> Parts:
     )
     return Parts(
         base=base,
-        gateway=_gateway(base, gateway_metrics),
+        gateway=gateway_of(
+            base.config,
+            base.state,
+            table=base.table,
+            metrics=gateway_metrics,
+            tracing=base.tracing,
+            clock=base.clock,
+        ),
         exporter=create_app(collector, hostname=_HOST),
         console_app=build_console(console, base.metrics.render),
         console=console,
@@ -156,22 +162,6 @@ def policy_of(config: Config) -> Policy:
         hold_seconds=own.hold_seconds,
         mode=Mode(own.mode),
         tick_seconds=own.tick_seconds,
-    )
-
-
-def _gateway(base: Base, metrics: Metrics) -> web.Application:
-    limits = GatewayLimits(
-        ttft_objective_seconds=base.config.objective.ttft_seconds,
-        hold_seconds=base.config.gateway.hold_seconds,
-        max_held=base.config.gateway.max_held,
-    )
-    return build_gateway(
-        table=base.table,
-        metrics=metrics,
-        tracer=base.tracing.tracer,
-        clock=base.clock,
-        models=[base.model],
-        limits=limits,
     )
 
 
@@ -274,7 +264,10 @@ def _console_settings(base: Base, compression: float, *, is_simulated: bool) -> 
             "console": base.urls["console"],
             "GPUs": f"{base.urls['exporter']}/metrics",
         },
-        notes=tuple(_notes(base.config, is_simulated=is_simulated)),
+        notes=(
+            *_notes(base.config, is_simulated=is_simulated),
+            *guard_notes(base.config, base.state),
+        ),
         compression=compression,
         ttft_objective_seconds=base.config.objective.ttft_seconds,
         fresh_seconds=max(10.0, 5 * scrape),
@@ -282,15 +275,10 @@ def _console_settings(base: Base, compression: float, *, is_simulated: bool) -> 
 
 
 def _notes(config: Config, *, is_simulated: bool) -> Sequence[str]:
-    """Say what is simulated, and what is open to others."""
+    """Say what is simulated."""
     notes = []
     if is_simulated:
         notes.append("No GPU answers here: GPU figures are simulated from what the replicas do.")
-    if not _is_loopback(config.addresses.host):
-        notes.append(
-            f"Listening on {config.addresses.host}: whoever reaches it can ask the model and read "
-            "the console; there are no API keys yet."
-        )
     pace = config.replica.min_iteration_seconds
     if pace > 0:
         notes.append(
@@ -298,7 +286,3 @@ def _notes(config: Config, *, is_simulated: bool) -> Sequence[str]:
             "(simulated speed)."
         )
     return notes
-
-
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,141 +1,231 @@
-"""The gateway's HTTP API: OpenAI's paths, health, and metrics, as one application."""
+"""The gateway as one application: the one place where its parts are made and joined."""
 
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
-import structlog
+import numpy as np
 from aiohttp import web
-from opentelemetry.trace import Tracer
 
 from inference.errors import error_shaper
+from inference.gateway.admission.line import Line
+from inference.gateway.admission.meters import AdmissionMeters
+from inference.gateway.admission.work import pace_of
+from inference.gateway.answering import Answering
+from inference.gateway.coalescing.coalescing import Coalescing
 from inference.gateway.completions import Completions
-from inference.gateway.errors import UnknownModelError
-from inference.gateway.holding import WaitingRoom
-from inference.gateway.limits import GatewayLimits
+from inference.gateway.drain import Drain
+from inference.gateway.intake import Intake, random_id
+from inference.gateway.keepalive import KeepAlive
 from inference.gateway.meters import Meters
+from inference.gateway.pages import Pages
 from inference.gateway.proxy import Proxy
-from inference.gateway.refresh import Refresher
 from inference.gateway.relay import Relay
-from inference.gateway.roster import Roster, Table
+from inference.gateway.rollout.admin import RolloutApi
+from inference.gateway.rollout.controller import Controller
+from inference.gateway.rollout.rollouts import Rollouts
+from inference.gateway.routing.hedging import Hedging
+from inference.gateway.routing.load import ModelLoad
+from inference.gateway.routing.meters import RoutingMeters
+from inference.gateway.routing.refresh import Refresher, Table
+from inference.gateway.routing.retry_budget import RetryBudget
+from inference.gateway.routing.roster import Roster
+from inference.gateway.second_tries import SecondTries
+from inference.gateway.server import DRAIN
+from inference.gateway.settings import GatewaySettings
+from inference.gateway.spans import Spans
+from inference.gateway.tenancy.caller import Caller, Scope
+from inference.gateway.tenancy.keys import Keyring
+from inference.gateway.tenancy.rate_limits import RateLimits
 from inference.gateway.upstream import Upstream
 from telemetry.clock import Clock
 from telemetry.publish import Metrics
+from telemetry.tracing import Tracing
 
-_log = structlog.get_logger(__name__)
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the gateway is given by whoever runs it."""
 
-def _random_id() -> str:
-    return f"req-{uuid.uuid4().hex}"
+    table: Table
+    metrics: Metrics
+    tracing: Tracing
+    clock: Clock
+    key_file: Path | None = None
+    admin_key: str | None = None  # opens /admin, and is in no file of keys
+    seed: int | None = None  # of ties and jitter
 
 
 def build_gateway(
+    given: Surroundings,
     *,
-    table: Table,
-    metrics: Metrics,
-    tracer: Tracer,
-    clock: Clock,
     models: Iterable[str] = (),
-    limits: GatewayLimits | None = None,
-    new_request_id: Callable[[], str] = _random_id,
+    settings: GatewaySettings | None = None,
+    new_request_id: Callable[[], str] = random_id,
 ) -> web.Application:
     """Build the gateway; run it with `inference.gateway.server.serve`.
 
     `models` are known, and listed, before any replica of theirs has started.
     """
-    limits = limits or GatewayLimits()
-    roster = Roster(models, clock=clock, shun_seconds=limits.shun_seconds)
-    meters = Meters(metrics, ttft_objective_seconds=limits.ttft_objective_seconds)
-    upstream = Upstream(limits)
-    proxy = Proxy(
-        roster,
-        WaitingRoom(roster, meters, limits=limits, clock=clock),
-        upstream,
-        Relay(clock=clock, limits=limits),
-        meters,
-        limits=limits,
-        clock=clock,
-    )
-    completions = Completions(
-        roster,
-        proxy,
-        meters,
-        tracer=tracer,
-        clock=clock,
-        limits=limits,
-        new_request_id=new_request_id,
-    )
+    parts = _Parts(given, list(models), settings or GatewaySettings(), new_request_id)
     app = web.Application(
-        middlewares=[error_shaper("gateway")], client_max_size=limits.max_body_bytes
+        middlewares=[error_shaper("gateway")],
+        client_max_size=parts.settings.limits.max_body_bytes,
     )
-    _add_routes(app, completions, _Pages(roster, metrics))
-    for model in roster.models:
-        meters.introduce(model)
-    refresher = Refresher(table, roster, meters, seconds=limits.refresh_seconds)
-    app.cleanup_ctx.append(_lifespan(refresher, upstream))
-    app.on_shutdown.append(_close(roster))
+    _add_routes(app, parts)
+    app[DRAIN] = parts.drain
+    app.cleanup_ctx.append(_lifespan(parts))
     return app
 
 
-def _add_routes(app: web.Application, completions: Completions, pages: "_Pages") -> None:
+class _Parts:
+    """The parts of one gateway, each made from those above it."""
+
+    def __init__(
+        self,
+        given: Surroundings,
+        models: list[str],
+        settings: GatewaySettings,
+        new_request_id: Callable[[], str],
+    ) -> None:
+        metrics, clock = given.metrics, given.clock
+        rng = np.random.default_rng(given.seed)
+        self.given, self.settings = given, settings
+        self.meters = Meters(metrics, objectives=settings.objectives)
+        self.routing_meters = RoutingMeters(metrics, region=settings.routing.region)
+        self.roster = Roster(
+            models, clock=clock, meters=self.routing_meters, rng=rng, settings=settings.routing
+        )
+        admission_meters = AdmissionMeters(metrics)
+        self.line = Line(
+            self.roster, admission_meters, settings=settings.admission, clock=clock,
+            jitter=rng.random,
+        )  # fmt: skip
+        self.roster.on_load(self._learn_pace)
+        self.drain = Drain(self.meters, can_serve=self._can_serve, give_up=self._give_up)
+        self.keys = Keyring(
+            given.key_file, clock=clock, metrics=metrics, settings=settings.tenancy,
+            given=_admin(given.admin_key),
+        )  # fmt: skip
+        self.coalescing = Coalescing(settings.coalescing, metrics=metrics, now=clock.monotonic)
+        self.rollouts = Rollouts(metrics, clock=clock, settings=settings.rollout)
+        self.controller = Controller(
+            self.rollouts, self.roster, clock=clock, settings=settings.rollout
+        )
+        self.keepalive = KeepAlive(
+            quiet_seconds=settings.limits.keepalive_seconds,
+            stuck_seconds=settings.limits.client_seconds,
+            clock=clock,
+        )
+        self.upstream = Upstream(settings.limits)
+        self.refresher = Refresher(
+            given.table, self.roster, self.routing_meters, introduce=self.introduce, clock=clock,
+            settings=settings.routing,
+        )  # fmt: skip
+        self.completions = self._completions(admission_meters, new_request_id)
+        for model in models:
+            self.introduce(model)
+
+    def introduce(self, model: str) -> None:
+        """Make the series of a model that is new here."""
+        self.meters.introduce(model)
+        self.line.introduce([model])
+        self.coalescing.introduce(model)
+
+    def _completions(
+        self, admission_meters: AdmissionMeters, new_request_id: Callable[[], str]
+    ) -> Completions:
+        limits, clock = self.settings.limits, self.given.clock
+        answering = Answering(
+            roster=self.roster,
+            line=self.line,
+            proxy=self._proxy(),
+            coalescing=self.coalescing,
+            rollouts=self.rollouts,
+            quotas=RateLimits(self.settings.tenancy),
+            meters=admission_meters,
+            clock=clock,
+        )
+        tracing = self.given.tracing
+        return Completions(
+            Intake(self.keys, self.roster, limits=limits, new_request_id=new_request_id),
+            answering,
+            self.meters,
+            Spans(tracing.tracer, is_exported=tracing.is_exported),
+            roster=self.roster,
+            drain=self.drain,
+            keepalive=self.keepalive,
+            clock=clock,
+        )
+
+    def _proxy(self) -> Proxy:
+        limits, routing, clock = self.settings.limits, self.settings.routing, self.given.clock
+        return Proxy(
+            self.roster,
+            self.line,
+            Relay(self.upstream, clock=clock),
+            self.meters,
+            second_tries=SecondTries(
+                RetryBudget(routing.retry), self.routing_meters,
+                max_losses=limits.max_losses, clock=clock,
+            ),
+            hedging=Hedging(routing.hedge),
+            limits=limits,
+            clock=clock,
+        )  # fmt: skip
+
+    def _can_serve(self) -> bool:
+        return any(self.roster.serving(model) for model in self.roster.models)
+
+    def _give_up(self) -> None:
+        self.roster.close()
+        self.line.close()
+
+    def _learn_pace(self, model: str, load: ModelLoad) -> None:
+        one = load.iteration
+        pace = one and pace_of(
+            fixed=one.fixed,
+            decode_token=one.decode_token,
+            prefill_token=one.prefill_token,
+            slots=load.slots,
+        )
+        if pace:
+            self.line.learn_pace(model, pace)
+
+
+def _admin(key: str | None) -> Mapping[str, Caller]:
+    scopes = frozenset({Scope.ADMIN, Scope.INFERENCE})
+    return {} if key is None else {key: Caller("admin", scopes)}
+
+
+def _add_routes(app: web.Application, parts: _Parts) -> None:
+    completions = parts.completions
     app.router.add_post("/v1/chat/completions", completions.chat)
     app.router.add_post("/v1/completions", completions.text)
-    app.router.add_get("/v1/models", pages.models)
-    app.router.add_get("/v1/models/{model:.+}", pages.model)
-    app.router.add_get("/health", pages.health)
-    app.router.add_get("/ready", pages.ready)
-    app.router.add_get("/metrics", pages.metrics)
+    app.router.add_post("/v1/embeddings", completions.embeddings)
+    pages = Pages(parts.roster, parts.drain, parts.given.metrics, keys=parts.keys)
+    app.router.add_routes(pages.routes(has_vllm_names=parts.settings.has_vllm_names))
+
+    def authorise(http: web.Request) -> None:
+        parts.keys.require(parts.keys.caller(http.headers), Scope.ADMIN)
+
+    admin = RolloutApi(parts.rollouts, parts.controller, authorise=authorise)
+    app.router.add_routes(admin.routes())
 
 
-class _Pages:
-    """What can be read about the gateway."""
-
-    def __init__(self, roster: Roster, metrics: Metrics) -> None:
-        self._roster = roster
-        self._metrics = metrics
-
-    async def models(self, _request: web.Request) -> web.Response:
-        data = [self._card(model) for model in sorted(self._roster.models)]
-        return web.json_response({"object": "list", "data": data})
-
-    async def model(self, request: web.Request) -> web.Response:
-        model = request.match_info["model"]
-        if model not in self._roster.models:
-            raise UnknownModelError(
-                f"Model {model[:100]!r} is not known here; GET /v1/models lists them.",
-                param="model",
-            )
-        return web.json_response(self._card(model))
-
-    async def health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def ready(self, _request: web.Request) -> web.Response:
-        serving = {model: self._roster.serving(model) for model in sorted(self._roster.models)}
-        is_ready = any(serving.values())
-        body = {"status": "ready" if is_ready else "no replica is serving", "serving": serving}
-        return web.json_response(body, status=200 if is_ready else 503)
-
-    async def metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._metrics.render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    def _card(self, model: str) -> dict[str, str | int]:
-        created = int(self._roster.models[model])
-        return {"id": model, "object": "model", "created": created, "owned_by": "warmfront"}
-
-
-def _lifespan(
-    refresher: Refresher, upstream: Upstream
-) -> Callable[[web.Application], AsyncIterator[None]]:
+def _lifespan(parts: _Parts) -> Callable[[web.Application], AsyncIterator[None]]:
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
-        async with upstream, refresher.running():
+        async with AsyncExitStack() as stack:
+            for part in (
+                parts.upstream,
+                parts.coalescing,
+                parts.refresher.running(),
+                parts.controller.running(),
+                parts.keepalive.running(),
+                parts.keys.watching(),
+            ):
+                await stack.enter_async_context(part)
             yield
 
     return lifespan
-
-
-def _close(roster: Roster) -> Callable[[web.Application], Awaitable[None]]:
-    async def close(_app: web.Application) -> None:
-        roster.close()
-
-    return close

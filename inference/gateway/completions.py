@@ -1,34 +1,28 @@
-"""The completion endpoints: each request is read, answered, and accounted for."""
+"""The completion endpoints: each request is taken in, answered, and accounted for."""
 
 import asyncio
-import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from aiohttp import web
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span
 
-from inference.errors import BROKEN_BODY
-from inference.gateway.completion import Completion, Operation, read_completion
-from inference.gateway.errors import (
-    BadRequestError,
-    GatewayError,
-    LargeBodyError,
-    SlowBodyError,
-    UnknownModelError,
-)
+from inference.gateway.answering import Answering
+from inference.gateway.client import Client
+from inference.gateway.completion import Operation
+from inference.gateway.drain import Drain
+from inference.gateway.errors import BadRequestError
 from inference.gateway.exchange import Exchange
-from inference.gateway.limits import GatewayLimits
+from inference.gateway.intake import Intake
+from inference.gateway.keepalive import KeepAlive
 from inference.gateway.meters import Meters
-from inference.gateway.proxy import Proxy
-from inference.gateway.relay import identity, patience
-from inference.gateway.roster import Roster
+from inference.gateway.routing.roster import Roster
+from inference.gateway.spans import Spans, kept_alive
 from inference.gateway.timeline import Outcome, Timeline
 from telemetry.clock import Clock
-from telemetry.tracing import extract, inject
+from telemetry.tracing import inject
 
-_LARGE_BYTES = 2**18  # beyond it, reading takes longer than the event loop may wait
-_REQUEST_ID = re.compile(r"[\w.:\-]{1,128}", re.ASCII)
 _log = structlog.get_logger(__name__)
 
 
@@ -37,89 +31,62 @@ class Completions:
 
     def __init__(
         self,
-        roster: Roster,
-        proxy: Proxy,
+        intake: Intake,
+        answering: Answering,
         meters: Meters,
+        spans: Spans,
         *,
-        tracer: Tracer,
+        roster: Roster,
+        drain: Drain,
+        keepalive: KeepAlive,
         clock: Clock,
-        limits: GatewayLimits,
-        new_request_id: Callable[[], str],
     ) -> None:
-        self._roster = roster
-        self._proxy = proxy
+        self._intake = intake
+        self._answering = answering
         self._meters = meters
-        self._tracer = tracer
+        self._spans = spans
+        self._roster = roster
+        self._drain = drain
+        self._keepalive = keepalive
         self._clock = clock
-        self._limits = limits
-        self._new_request_id = new_request_id
 
-    async def chat(self, request: web.Request) -> web.StreamResponse:
+    async def chat(self, http: web.Request) -> web.StreamResponse:
         """Answer POST /v1/chat/completions."""
-        return await self._handle(request, Operation.CHAT)
+        return await self._handle(http, Operation.CHAT)
 
-    async def text(self, request: web.Request) -> web.StreamResponse:
+    async def text(self, http: web.Request) -> web.StreamResponse:
         """Answer POST /v1/completions."""
-        return await self._handle(request, Operation.TEXT)
+        return await self._handle(http, Operation.TEXT)
 
-    async def _handle(self, request: web.Request, operation: Operation) -> web.StreamResponse:
-        timeline = Timeline(received=self._clock.monotonic())
-        with self._tracer.start_as_current_span(
-            operation.value,
-            context=extract(request.headers),
-            kind=SpanKind.SERVER,
-            attributes={
-                "gen_ai.operation.name": operation.value,
-                "http.request.method": request.method,
-                "http.route": operation.path,
-            },
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+    async def embeddings(self, http: web.Request) -> web.StreamResponse:
+        """Answer POST /v1/embeddings."""
+        return await self._handle(http, Operation.EMBEDDINGS)
+
+    async def _handle(self, http: web.Request, operation: Operation) -> web.StreamResponse:
+        timeline = Timeline(received=self._clock.monotonic(), wall=self._clock.now())
+        request_id = self._intake.request_id(http)
+        with self._spans.request(operation, http.headers, timeline) as span:
             try:
-                ask = await self._read(request, operation)
+                exchange = await self._intake.take(
+                    http, operation, timeline, request_id=request_id
+                )
             except BadRequestError as error:
-                return self._refuse(error, span)
-            exchange = Exchange(request, ask, self._request_id(request), timeline)
+                return self._refuse(error, span, request_id)
             inject(exchange.trace)
-            with self._meters.in_flight(ask.model):
-                return await self._account(exchange, span)
+            with self._meters.in_flight(exchange.ask.model), self._drain.in_flight():
+                return await self._account(http, exchange, span)
 
-    async def _read(self, request: web.Request, operation: Operation) -> Completion:
-        body = await self._body(request)
-        if len(body) > _LARGE_BYTES:
-            ask = await asyncio.to_thread(read_completion, operation, body)
-        else:
-            ask = read_completion(operation, body)
-        if ask.model not in self._roster.models:
-            known = ", ".join(sorted(self._roster.models)[:10]) or "none yet"
-            raise UnknownModelError(
-                f"Model {ask.model[:100]!r} is not known here; known models: {known}.",
-                param="model",
-            )
-        return ask
-
-    async def _body(self, request: web.Request) -> bytes:
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise LargeBodyError(
-                f"The request is larger than {self._limits.max_body_bytes} bytes; send a shorter "
-                "prompt, or raise the gateway's max_body_bytes."
-            ) from error
-        except TimeoutError as error:
-            raise SlowBodyError(
-                f"The request did not arrive in full within {self._limits.body_seconds:g} s."
-            ) from error
-        except web.RequestPayloadError as error:
-            raise BadRequestError(BROKEN_BODY) from error
-
-    async def _account(self, exchange: Exchange, span: Span) -> web.StreamResponse:
+    async def _account(
+        self, http: web.Request, exchange: Exchange, span: Span
+    ) -> web.StreamResponse:
         """Answer the request and, however that ends, count it once."""
         self._meters.arrived(exchange.ask.model)
+        client = self._client(http, exchange, span)
         try:
-            return await self._answer(exchange)
+            with self._looked_after(client, exchange, span):
+                await self._answering.answer(exchange, client, http.headers)
+        except ConnectionResetError:  # the client left while it was written to
+            exchange.leave()
         except asyncio.CancelledError:
             exchange.leave()
             raise
@@ -128,36 +95,33 @@ class Completions:
             raise
         finally:
             exchange.timeline.flushed = self._clock.monotonic()
-            self._count(exchange)
-            _describe(span, exchange)
+            self._count(exchange, span)
+        return client.response
 
-    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
-        response: web.StreamResponse = web.Response()
-        try:
-            try:
-                response = await self._proxy.answer(exchange)
-            except GatewayError as error:
-                exchange.fail(error)
-                response = error.response()
-            async with patience(exchange.request, self._limits.client_seconds):
-                if not response.prepared:
-                    response.headers.update(identity(exchange))
-                    await response.prepare(exchange.request)
-                await response.write_eof()
-        except ConnectionResetError:  # the client left while it was written to
-            exchange.leave()
-        return response
+    def _client(self, http: web.Request, exchange: Exchange, span: Span) -> Client:
+        return Client(
+            http,
+            exchange,
+            now=self._clock.monotonic,
+            gap=self._meters.gaps(exchange.ask.model, self._spans.exemplar(span)),
+        )
 
-    def _count(self, exchange: Exchange) -> None:
+    @contextmanager
+    def _looked_after(self, client: Client, exchange: Exchange, span: Span) -> Iterator[None]:
+        def told() -> None:
+            self._meters.kept_alive(exchange.ask.model)
+            kept_alive(span)
+
+        with self._keepalive.watching(client, told):
+            yield
+
+    def _count(self, exchange: Exchange, span: Span) -> None:
         timeline, model = exchange.timeline, exchange.ask.model
         until = timeline.received if timeline.waited_until is None else timeline.waited_until
-        self._meters.finished(
-            model,
-            timeline,
-            exchange.outcome,
-            status=exchange.status,
-            was_short=self._roster.was_short(model, since=timeline.received, until=until),
-        )
+        was_short = self._roster.was_short(model, since=timeline.received, until=until)
+        exemplar = self._spans.exemplar(span)
+        self._meters.finished(exchange, was_short=was_short, exemplar=exemplar)
+        self._spans.finish(span, exchange, was_short=was_short)
         _log.debug(
             "request finished",
             model=model,
@@ -171,29 +135,9 @@ class Completions:
             held=timeline.held_seconds,
         )
 
-    def _refuse(self, error: BadRequestError, span: Span) -> web.Response:
+    def _refuse(self, error: BadRequestError, span: Span, request_id: str) -> web.Response:
         self._meters.refused(error.status)
-        span.set_attribute("http.response.status_code", error.status)
-        span.set_attribute("error.type", error.outcome.value)
-        return error.response()
-
-    def _request_id(self, request: web.Request) -> str:
-        """Keep the client's own id where it is a plain word, for it goes into headers and logs."""
-        given = request.headers.get("X-Request-ID", "")
-        return given if _REQUEST_ID.fullmatch(given) else self._new_request_id()
-
-
-def _describe(span: Span, exchange: Exchange) -> None:
-    """Write the request's end into its span, under the names of the GenAI conventions."""
-    span.update_name(f"{exchange.ask.operation.value} {exchange.ask.model}")
-    span.set_attribute("gen_ai.request.model", exchange.ask.model)
-    span.set_attribute("http.response.status_code", exchange.status)
-    if exchange.replica is not None:
-        span.set_attribute("warmfront.replica", exchange.replica)
-    if exchange.timeline.usage is not None:
-        span.set_attribute("gen_ai.usage.input_tokens", exchange.timeline.usage.input_tokens)
-        span.set_attribute("gen_ai.usage.output_tokens", exchange.timeline.usage.output_tokens)
-    if exchange.outcome is not Outcome.ANSWERED:
-        span.set_attribute("error.type", exchange.outcome.value)
-    if exchange.status >= 500:  # noqa: PLR2004 - a client's error is not the server's
-        span.set_status(Status(StatusCode.ERROR))
+        self._spans.refused(span, error.status, error.outcome)
+        response = error.response()
+        response.headers["X-Request-ID"] = request_id
+        return response

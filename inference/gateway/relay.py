@@ -1,136 +1,131 @@
-"""Relaying a replica's answer: a stream event by event, anything else in one piece."""
+"""Relaying a replica's answer: opened at its first byte, then passed on piece by piece."""
 
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
-from aiohttp import web
 
-from inference.gateway.errors import GatewayError, ReplicaLostError
-from inference.gateway.events import Event, Splitter, read_event, read_usage
+from inference.gateway.client import REPLICA_HEADER, TIMINGS_HEADER
+from inference.gateway.errors import ReplicaLostError
+from inference.gateway.events import (
+    Event,
+    Splitter,
+    read_event,
+    read_timings,
+    read_usage,
+    response_attributes,
+)
 from inference.gateway.exchange import Exchange
-from inference.gateway.limits import GatewayLimits
-from inference.gateway.timeline import Usage
-from inference.gateway.upstream import replica_faults
+from inference.gateway.outlet import Outlet, Whole
+from inference.gateway.upstream import Upstream, replica_faults
 from telemetry.clock import Clock
+from telemetry.process_table import ReplicaRecord
 
-TIMINGS_HEADER = "X-Warmfront-Timings"
 _FINISH_SECONDS = 1.0
-_KEPT_HEADERS = (
-    "Content-Type", "Retry-After", "retry-after-ms", "x-should-retry", TIMINGS_HEADER,
-)  # fmt: skip
+_KEPT_HEADERS = ("Content-Type", "Retry-After", "retry-after-ms", "x-should-retry")
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer that has begun: all of it, or a stream with its first events at hand."""
+
+    record: ReplicaRecord
+    sent: float  # when the request went to the replica, as `at` on the monotonic clock
+    at: float  # when the first of the answer was here
+    answer: aiohttp.ClientResponse
+    whole: Whole | None = None
+    first: Sequence[Event] = ()
+    splitter: Splitter = field(default_factory=Splitter)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a client gets too."""
+        return _kept(self.answer.headers, self.record)
+
+    def close(self) -> None:
+        """Let go of the connection; before the end of the answer, that cancels it."""
+        self.answer.close()
 
 
 class Relay:
-    """Passes answers on to clients and marks their timelines on the way."""
+    """Opens answers, and passes them on to where they go."""
 
-    def __init__(self, *, clock: Clock, limits: GatewayLimits) -> None:
+    def __init__(self, upstream: Upstream, *, clock: Clock) -> None:
+        self._upstream = upstream
         self._clock = clock
-        self._limits = limits
 
-    async def whole(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> web.Response:
-        """Read an answer that comes in one piece; the caller sends it."""
-        with replica_faults(str(exchange.replica)):
-            body = await answer.read()
-        exchange.answered(answer.status)
-        if answer.ok:
-            self._mark_whole(exchange, answer.headers, body)
-        return web.Response(status=answer.status, body=body, headers=_kept(answer.headers))
-
-    async def stream(
-        self, answer: aiohttp.ClientResponse, exchange: Exchange
-    ) -> web.StreamResponse:
-        """Pass a stream on; headers wait for its first event, for until then another may serve."""
-        response = web.StreamResponse(
-            headers={
-                **_kept(answer.headers),
-                "Cache-Control": "no-cache",
-                "X-Accel-Buffering": "no",
-                **identity(exchange),
-            }
-        )
+    async def open(self, exchange: Exchange, record: ReplicaRecord) -> Opened:
+        """Send the request to a replica and wait for the first of its answer."""
+        sent = self._clock.monotonic()
+        answer = await self._upstream.post(exchange, record)
+        opened = Opened(record, sent, sent, answer)
         try:
-            await self._pass_on(answer, exchange, response)
-        except GatewayError as error:
-            if not response.prepared:
-                raise
-            exchange.fail(error)
-            await self._write(response, exchange, error.event())
-        return response
+            if answer.content_type == "text/event-stream":
+                while not opened.first:
+                    opened.first = await self._next(opened)
+            else:
+                opened.whole = await self._read_whole(opened)
+        except BaseException:
+            opened.close()
+            raise
+        opened.at = self._clock.monotonic()
+        return opened
 
-    async def _pass_on(
-        self, answer: aiohttp.ClientResponse, exchange: Exchange, response: web.StreamResponse
-    ) -> None:
-        """Write event after event; a client that reads slowly slows the replica down."""
-        async with aclosing(self._events(answer, exchange)) as pieces:
-            async for events in pieces:
-                wanted = b"".join(event.raw for event in events if _is_wanted(event, exchange))
-                if wanted:
-                    await self._write(response, exchange, wanted)
-                if any(event.is_done or event.is_error for event in events):
-                    exchange.is_whole = True
-                    return await _finish(answer)
-        raise ReplicaLostError(
-            f"Replica '{exchange.replica}' ended its answer early; send the request again."
-        )
-
-    async def _write(self, response: web.StreamResponse, exchange: Exchange, data: bytes) -> None:
-        async with patience(exchange.request, self._limits.client_seconds):
-            if not response.prepared:
-                await response.prepare(exchange.request)
-            await response.write(data)
-
-    async def _events(
-        self, answer: aiohttp.ClientResponse, exchange: Exchange
-    ) -> AsyncGenerator[list[Event], None]:
-        """Yield the events of each piece that arrives, marking the timeline."""
-        splitter = Splitter()
+    async def pass_on(self, opened: Opened, outlet: Outlet) -> None:
+        """Write the answer; a taker that is slow slows the replica down."""
+        if opened.whole is not None:
+            return await outlet.whole(opened.whole)
+        await outlet.begin(opened.headers)
+        events, at = opened.first, opened.at
         while True:
-            with replica_faults(str(exchange.replica)):
-                async with asyncio.timeout(self._limits.idle_seconds):
-                    data = await answer.content.readany()
-                events = [read_event(raw) for raw in splitter.feed(data)]
-            if not data:
-                return
-            for event in events:
-                exchange.take_in(event, at=self._clock.monotonic())
-            yield events
+            await outlet.write(events, at)
+            if any(event.is_done or event.is_error for event in events):
+                await _finish(opened.answer)
+                return await outlet.end()
+            events = await self._next(opened)
+            at = self._clock.monotonic()
 
-    def _mark_whole(self, exchange: Exchange, headers: Mapping[str, str], body: bytes) -> None:
-        timeline, now = exchange.timeline, self._clock.monotonic()
-        ttft = read_ttft(headers.get(TIMINGS_HEADER))
-        if ttft is not None and timeline.sent is not None:
-            timeline.token_arrived(min(timeline.sent + ttft, now))
-            timeline.last_token = now
-        timeline.usage = _usage_of(body)
+    async def _next(self, opened: Opened) -> list[Event]:
+        """Return the events that the next piece completes."""
+        replica = opened.record.id
+        with replica_faults(replica):
+            data = await opened.answer.content.readany()
+            if not data:
+                raise ReplicaLostError(
+                    f"Replica '{replica}' ended its answer early; send the request again."
+                )
+            return [read_event(raw) for raw in opened.splitter.feed(data)]
+
+    async def _read_whole(self, opened: Opened) -> Whole:
+        answer = opened.answer
+        with replica_faults(opened.record.id):
+            body = await answer.read()
+        told = answer.headers.get(TIMINGS_HEADER, "")
+        ttft, now = read_ttft(told), self._clock.monotonic()
+        fields = _fields_of(body) if answer.ok else {}
+        return Whole(
+            answer.status,
+            body,
+            _kept(answer.headers, opened.record),
+            usage=read_usage(fields),
+            timings=read_timings(told),
+            response=response_attributes(fields),
+            first_token=None if ttft is None else min(opened.sent + ttft, now),
+        )
 
 
 async def _finish(answer: aiohttp.ClientResponse) -> None:
     """Read what closes a stream, so that its connection can serve again; the answer is whole."""
+    if answer.content.at_eof():
+        return
     with suppress(aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_FINISH_SECONDS):
             await answer.read()
-
-
-@asynccontextmanager
-async def patience(request: web.Request, seconds: float) -> AsyncIterator[None]:
-    """Give a client so long to take what is written to it, then hang up."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client takes nothing") from None
-
-
-def identity(exchange: Exchange) -> dict[str, str]:
-    """Headers that tell a client which request this was and who answered it."""
-    replica = {} if exchange.replica is None else {"X-Warmfront-Replica": exchange.replica}
-    return {"X-Request-ID": exchange.request_id, **replica}
 
 
 def read_ttft(header: str | None) -> float | None:
@@ -143,17 +138,14 @@ def read_ttft(header: str | None) -> float | None:
     return float(ttft) if is_number and ttft >= 0 else None
 
 
-def _usage_of(body: bytes) -> Usage | None:
+def _fields_of(body: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
-        return None
-    return read_usage(fields) if isinstance(fields, dict) else None
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def _is_wanted(event: Event, exchange: Exchange) -> bool:
-    return exchange.ask.wants_usage or not event.is_usage_only
-
-
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+def _kept(headers: Mapping[str, str], record: ReplicaRecord) -> dict[str, str]:
+    kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+    return {**kept, REPLICA_HEADER: record.id}

@@ -1,20 +1,23 @@
 """The connections to the replicas: one pool, deadlines, and their faults in our own words."""
 
-import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
+from inference.gateway.client import TIMINGS_HEADER
 from inference.gateway.errors import ReplicaLostError, ReplicaRefusedError, ReplicaTimeoutError
 from inference.gateway.exchange import Exchange
 from inference.gateway.limits import GatewayLimits
 from telemetry.process_table import ReplicaRecord
 
 _NOT_SERVING = 503
+_ONE_PIECE_BYTES = 2**18
 
 
 class Upstream:
@@ -22,12 +25,21 @@ class Upstream:
 
     def __init__(self, limits: GatewayLimits) -> None:
         self._limits = limits
+        connect = limits.connect_seconds
+        self._stream_timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=connect, sock_read=limits.idle_seconds
+        )
+        self._unary_timeout = aiohttp.ClientTimeout(
+            total=limits.unary_seconds, sock_connect=connect
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # replicas bound their own queues
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # nothing is sent compressed, for it is asked not to be
+            skip_auto_headers=("User-Agent",),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         return self
@@ -41,35 +53,26 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def sent(
-        self, exchange: Exchange, record: ReplicaRecord
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send the request to one replica; leaving early closes the connection, which cancels."""
+    async def post(self, exchange: Exchange, record: ReplicaRecord) -> aiohttp.ClientResponse:
+        """Send the request to one replica; closing the answer early cancels it there."""
         with replica_faults(record.id):
             answer = await self._post(exchange, record)
-        try:
-            if answer.status == _NOT_SERVING:
-                raise ReplicaRefusedError(f"Replica '{record.id}' takes no requests now.")
-            yield answer
-        finally:
-            answer.close()  # back in the pool already where the answer was read to its end
+        if answer.status == _NOT_SERVING:
+            answer.close()
+            raise ReplicaRefusedError(f"Replica '{record.id}' takes no requests now.")
+        return answer
 
     async def _post(self, exchange: Exchange, record: ReplicaRecord) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("Upstream is used before it was entered")
-        ask, limits = exchange.ask, self._limits
-        async with asyncio.timeout(limits.idle_seconds if ask.streams else None):
-            return await self._session.post(
-                record.url + ask.operation.path,
-                data=io.BytesIO(ask.payload),  # sent in pieces: images make bodies large
-                headers=_headers(exchange),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None if ask.streams else limits.unary_seconds,
-                    sock_connect=limits.connect_seconds,
-                ),
-            )
+        ask = exchange.ask
+        return await self._session.post(
+            _url(record.host, record.port, ask.operation.path),
+            data=_body(ask.payload_with(exchange.priority)),
+            headers=_headers(exchange),
+            allow_redirects=False,
+            timeout=self._stream_timeout if ask.streams else self._unary_timeout,
+        )
 
 
 @contextmanager
@@ -90,6 +93,16 @@ def replica_faults(replica: str) -> Iterator[None]:
         ) from error
 
 
+@lru_cache(maxsize=4096)
+def _url(host: str, port: int, path: str) -> URL:
+    return URL.build(scheme="http", host=host, port=port, path=path)
+
+
+def _body(payload: bytes) -> bytes | io.BytesIO:
+    """Have a large body sent in pieces: images make them so."""
+    return payload if len(payload) <= _ONE_PIECE_BYTES else io.BytesIO(payload)
+
+
 def _headers(exchange: Exchange) -> dict[str, str]:
     """Only what a replica needs: a client's credentials stay at the gateway."""
     return {
@@ -97,5 +110,6 @@ def _headers(exchange: Exchange) -> dict[str, str]:
         "Accept": "text/event-stream" if exchange.ask.streams else "application/json",
         "Accept-Encoding": "identity",
         "X-Request-ID": exchange.request_id,
+        TIMINGS_HEADER: "1",
         **exchange.trace,
     }

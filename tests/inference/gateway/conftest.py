@@ -3,16 +3,22 @@
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import aiohttp
 import pytest
 from aiohttp import web
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
-from inference.gateway.api import build_gateway
+from inference.gateway.admission.settings import AdmissionSettings
+from inference.gateway.api import Surroundings, build_gateway
+from inference.gateway.coalescing.settings import CoalescingSettings
 from inference.gateway.limits import GatewayLimits
+from inference.gateway.objectives import Objective, Objectives
+from inference.gateway.routing.settings import RoutingSettings
 from inference.gateway.server import serve
+from inference.gateway.settings import GatewaySettings
 from telemetry.clock import SystemClock
 from telemetry.lifecycle import ReplicaState
 from telemetry.process_table import ProcessTable, ReplicaRecord
@@ -48,15 +54,40 @@ class Gateway:
         await eventually(lambda: self.table.reads >= before + 2)
 
     def value(self, name, **labels):
-        """Return one series' value, or None where it does not exist."""
-        for sample in self.metrics.samples(0.0):
-            if sample.name == name and sample.labels == labels:
-                return sample.value
-        return None
+        """Add up the series that carry the labels, or return None where there is none."""
+        found = [
+            one.value
+            for one in self.metrics.samples(0.0)
+            if one.name == name and labels.items() <= one.labels.items()
+        ]
+        return sum(found) if found else None
+
+    @property
+    def requests(self):
+        """The spans of whole requests, in the order they ended."""
+        return [one for one in self.spans.get_finished_spans() if one.kind is SpanKind.SERVER]
 
     async def until(self, name, value, **labels):
         """Wait until one series has a value."""
         await eventually(lambda: self.value(name, **labels) == value)
+
+
+def settings(*, ttft_objective_seconds=1.0, **options):
+    """Return settings by their own names alone, whichever part they belong to."""
+    objective = Objective(ttft_seconds=ttft_objective_seconds)
+    parts = {
+        "limits": GatewayLimits,
+        "admission": AdmissionSettings,
+        "routing": RoutingSettings,
+        "coalescing": CoalescingSettings,
+    }
+    made = {}
+    for part, kind in parts.items():
+        names = {field.name for field in fields(kind)} & options.keys()
+        made[part] = kind(**{name: options.pop(name) for name in names})
+    return GatewaySettings(
+        objectives=Objectives(objective, objective, objective), **made, **options
+    )
 
 
 @asynccontextmanager
@@ -77,11 +108,18 @@ async def start_replica(table) -> AsyncIterator[Callable[..., Awaitable[FakeRepl
     async with AsyncExitStack() as stack:
 
         async def start(
-            id_="r1", *, behave=answer, state=ReplicaState.SERVING, model="tiny", slots=8, port=0
+            id_="r1",
+            *,
+            behave=answer,
+            state=ReplicaState.SERVING,
+            model="tiny",
+            slots=8,
+            port=0,
+            **fields,
         ):
             record = ReplicaRecord(
                 id=id_, model=model, state=state, pid=1, pid_started=0.0,
-                host="127.0.0.1", port=0, slots=slots, since=0.0,
+                host="127.0.0.1", port=0, slots=slots, since=0.0, **fields,
             )  # fmt: skip
             fake = FakeReplica(record, table, behave)
             app = web.Application()
@@ -105,18 +143,31 @@ async def start_replica(table) -> AsyncIterator[Callable[..., Awaitable[FakeRepl
 async def start_gateway(table) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
     async with AsyncExitStack() as stack:
 
-        async def start(*, models=("tiny",), drain_seconds=0.1, source=table, **limits):
+        async def start(
+            *,
+            models=("tiny",),
+            drain_seconds=0.1,
+            source=table,
+            admin_key=None,
+            key_file=None,
+            **options,
+        ):
             metrics, spans = Metrics(), InMemorySpanExporter()
             counted = CountedTable(source)
             tracing = open_tracing("gateway", instance="test", exporter=spans)
             stack.callback(tracing.close)
             app = build_gateway(
-                table=counted,
-                metrics=metrics,
-                tracer=tracing.tracer,
-                clock=SystemClock(),
+                Surroundings(
+                    counted,
+                    metrics,
+                    tracing,
+                    SystemClock(),
+                    key_file=key_file,
+                    admin_key=admin_key,
+                    seed=1,
+                ),
                 models=models,
-                limits=GatewayLimits(**{"refresh_seconds": 0.01} | limits),
+                settings=settings(**{"refresh_seconds": 0.01} | options),
             )
             port = await stack.enter_async_context(served(app, drain_seconds=drain_seconds))
             return Gateway(f"http://127.0.0.1:{port}", metrics, spans, counted)

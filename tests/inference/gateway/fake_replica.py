@@ -28,6 +28,7 @@ ROLE = chunk(
 )
 USAGE_CHUNK = chunk(choices=[], usage=USAGE)
 DONE = b"data: [DONE]\n\n"
+TIMINGS = json.dumps({"ttft": 0.002, "queue": 0.0005, "prefill": 0.0015, "decode": 0.0002})
 STREAM = (ROLE, delta("Warm"), delta(" fr\u00f6nt"), delta("", finish="stop"))
 ANSWER = {
     "id": "c1",
@@ -54,12 +55,14 @@ async def begin_stream(request):
 async def answer(request, body):
     """Answer as a replica does: a short stream, or a whole completion."""
     if not body.get("stream"):
-        return web.json_response(ANSWER, headers={"X-Warmfront-Timings": '{"ttft": 0.002}'})
+        return web.json_response(ANSWER, headers={"X-Warmfront-Timings": TIMINGS})
     response = await begin_stream(request)
     for event in STREAM:
         await response.write(event)
     if (body.get("stream_options") or {}).get("include_usage"):
         await response.write(USAGE_CHUNK)
+    if request.headers.get("X-Warmfront-Timings"):
+        await response.write(b": timings " + TIMINGS.encode() + b"\n\n")
     await response.write(DONE)
     return response
 

@@ -110,9 +110,9 @@ async def test_a_body_that_never_arrives_is_408(start_gateway, http):
 
 async def test_a_path_that_is_not_there_is_404_in_openais_shape(start_gateway, http):
     gateway = await start_gateway()
-    async with http.post(gateway.url + "/v1/embeddings", json=ask()) as response:
+    async with http.post(gateway.url + "/v1/audio/speech", json=ask()) as response:
         assert response.status == 404
-        assert "There is nothing at /v1/embeddings" in (await error(response))["message"]
+        assert "There is nothing at /v1/audio/speech" in (await error(response))["message"]
 
 
 async def test_the_wrong_method_is_405_and_names_the_right_one(start_gateway, http):
@@ -150,6 +150,14 @@ async def test_health_is_the_gateways_own_and_ready_is_about_replicas(
     replica.move(ReplicaState.SERVING)
     await gateway.refreshed()
     assert await serving(http, gateway) == (200, {"tiny": 1})
+
+
+async def test_what_is_refused_has_a_request_id_as_well(start_gateway, http):
+    gateway = await start_gateway()
+    headers = {"X-Request-ID": "abc-2"}
+    async with http.post(gateway.url + CHAT, json=ask(model="x"), headers=headers) as response:
+        assert response.status == 404
+        assert response.headers["X-Request-ID"] == "abc-2"
 
 
 async def test_a_request_id_is_kept_and_passed_on(start_replica, start_gateway, http):

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from inference.gateway.api import build_gateway
+from inference.gateway.api import Surroundings, build_gateway
 from telemetry.catalog import GATEWAY_HELD
 from telemetry.clock import SystemClock
 from telemetry.publish import Metrics
@@ -28,14 +28,14 @@ def metrics():
 @pytest.fixture
 def app(table, metrics):
     tracing = open_tracing("gateway", instance="test")
-    yield build_gateway(
-        table=table,
-        metrics=metrics,
-        tracer=tracing.tracer,
-        clock=SystemClock(),
-        models=["tiny"],
-    )
+    given = Surroundings(table, metrics, tracing, SystemClock())
+    yield build_gateway(given, models=["tiny"])
     tracing.close()
+
+
+def held(metrics):
+    name = GATEWAY_HELD.name
+    return sum(one.value for one in metrics.samples(0.0) if one.name == name)
 
 
 async def fetch(http, port):
@@ -77,8 +77,7 @@ async def test_a_gateway_that_ends_holds_nobody(app, http, metrics):
     async with asyncio.timeout(5):
         async with served(app, drain_seconds=60) as port:
             asking = [asyncio.create_task(fetch(http, port)) for _ in range(3)]
-            held = metrics.gauge(GATEWAY_HELD).labels("tiny")
-            await eventually(lambda: held._value.get() == 3)
+            await eventually(lambda: held(metrics) == 3)
         answers = await asyncio.gather(*asking)
 
     assert [status for status, _ in answers] == [503, 503, 503]
