@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,12 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Whether the answer arrived whole."""
-        return self.status == 200 and not self.error  # noqa: PLR2004 - HTTP OK
+        return self.status == HTTPStatus.OK and not self.error
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether the gateway refused it for want of room or of time, rather than failed at it."""
+        return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,13 @@ class Score:
 
     policy: str
     requests: int
+    turned_away: int  # refused at once, since they would have been late
     failed: int
     cold_start_hits: int
     ttft_p50: float | None
     ttft_p95: float | None
     ttft_p99: float | None
-    within_objective: float | None  # share of requests, 0 to 1; a failure is not within
+    within_objective: float | None  # share of all requests, 0 to 1
     output_tokens: int
     replica_seconds: Mapping[str, float]
     sent_late_p99: float
@@ -58,7 +59,8 @@ def score(
     return Score(
         policy=policy,
         requests=len(outcomes),
-        failed=sum(not one.is_good for one in outcomes),
+        turned_away=sum(one.is_turned_away for one in outcomes),
+        failed=sum(not (one.is_good or one.is_turned_away) for one in outcomes),
         cold_start_hits=cold_start_hits,
         ttft_p50=p50,
         ttft_p95=p95,
@@ -85,7 +87,7 @@ def _rows(scores: Sequence[Score], objective: float) -> list[tuple[str, list[str
     states = (ReplicaState.SERVING, ReplicaState.STANDBY, ReplicaState.STARTING)
     rows = [
         ("requests", [f"{one.requests}" for one in scores]),
-        ("failed or turned away", [f"{one.failed}" for one in scores]),
+        ("turned away · failed", [f"{one.turned_away} · {one.failed}" for one in scores]),
         ("cold-start hits", [f"{one.cold_start_hits}" for one in scores]),
         ("TTFT p50", [_milliseconds(one.ttft_p50) for one in scores]),
         ("TTFT p95", [_milliseconds(one.ttft_p95) for one in scores]),

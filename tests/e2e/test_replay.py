@@ -44,8 +44,7 @@ def test_a_day_of_a_trace_is_played_with_and_without_the_forecast(tmp_path: Path
     predictive, reactive = json.loads(scores.read_text())
     assert (predictive["policy"], reactive["policy"]) == ("predictive", "reactive")
     assert predictive["requests"] == reactive["requests"] > 50
-    for played in (predictive, reactive):  # on a slow machine some are turned away, for being late
-        assert played["failed"] < 0.1 * played["requests"]
+    assert predictive["failed"] == reactive["failed"] == 0  # turned away they may be, if slow
     assert predictive["output_tokens"] > 0
     assert predictive["replica_seconds"]["serving"] > 30
     assert predictive["replica_seconds"]["standby"] > 0, "nothing was pre-warmed"

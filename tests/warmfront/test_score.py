@@ -21,10 +21,10 @@ def _score(outcomes: list[Outcome]):
     )
 
 
-def test_a_failed_request_is_never_within_the_objective():
+def test_a_request_without_an_answer_is_never_within_the_objective():
     done = _score([_outcome(), _outcome(status=503, ttft=None), _outcome(error="cut off")])
 
-    assert done.failed == 2
+    assert (done.turned_away, done.failed) == (1, 1)
     assert done.within_objective == 1 / 3
 
 
