@@ -45,17 +45,16 @@ def test_a_user_asks_looks_and_stops(stack: Running):
 
     def decided() -> bool:
         seen = stack.snapshot()
-        return bool(seen["decisions"] and seen["demand"]["now"] and seen["gpus"])
+        shown = stack.get(f"{stack.console}/metrics")
+        serving = metric(shown, "warmfront_replicas", state="serving")
+        return bool(seen["decisions"] and seen["demand"]["now"] and seen["gpus"] and serving == 1)
 
-    wait_for("demand, GPUs and a decision on the console", decided)
+    wait_for("demand, GPUs, a decision and a serving replica on the console", decided)
     seen = stack.snapshot()
     assert seen["problems"] == []
     assert all(gpu["simulated"] for gpu in seen["gpus"])
     assert "plotly" in stack.get(f"{stack.console}/")
     assert metric(stack.get(f"{stack.gateway}/metrics"), "warmfront_gateway_arrivals_total") == 3
-    assert (
-        metric(stack.get(f"{stack.console}/metrics"), "warmfront_replicas", state="serving") == 1
-    )
     assert 'simulated="true"' in stack.get(stack.exporter)
 
     pids = [one["pid"] for one in stack.replicas()]
