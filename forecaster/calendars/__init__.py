@@ -1,0 +1,1 @@
+"""Calendars: local time, holidays and events, and what a forecast makes of them."""

@@ -1,0 +1,1 @@
+"""Condition: what a demand series shows that no model should be fooled by."""
