@@ -1,0 +1,43 @@
+"""Where forecasts are scored from: origins spread over the tested part, or one after the other."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from forecaster.demand.demand import Demand
+from forecaster.history import Indices, Mask
+
+
+def stratified_origins(
+    demand: Demand, *, count: int, horizon: int, first: int, seed: int = 0
+) -> Indices:
+    """Return one random origin in each of `count` equal parts of what comes from `first` on.
+
+    An origin is the index of the last step that may be looked at. Only where that step is known
+    and so is at least half of the horizon; a part without such a step has no origin.
+    """
+    known = np.isfinite(demand.rate.values)
+    last = demand.size - 1 - (horizon + 1) // 2
+    if last < first:
+        return np.empty(0, np.int64)
+    fit = known & (2 * _known_ahead(known, horizon) >= horizon)
+    generator = np.random.default_rng(seed)
+    edges = np.linspace(first, last + 1, count + 1).round().astype(np.int64)
+    drawn = []
+    for start, stop in pairwise(edges.tolist()):
+        candidates = start + np.flatnonzero(fit[start:stop])
+        if candidates.size:
+            drawn.append(int(generator.choice(candidates)))
+    return np.array(drawn, np.int64)
+
+
+def regular_origins(demand: Demand, *, every: int, horizon: int, first: int) -> Indices:
+    """Return an origin each `every` steps from `first` on whose horizon the demand covers."""
+    return np.arange(first, demand.size - horizon, every, dtype=np.int64)
+
+
+def _known_ahead(known: Mask, horizon: int) -> Indices:
+    """Return how many of the `horizon` steps after each step are known."""
+    ends = np.concatenate([[0], np.cumsum(known)])
+    after = np.arange(1, known.size + 1)
+    return np.asarray(ends[np.minimum(after + horizon, known.size)] - ends[after])

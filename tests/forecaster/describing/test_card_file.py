@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecaster.demand.demand import Demand, DemandError
+from forecaster.describing.card import make_card
+from forecaster.describing.card_file import as_markdown, write_card
+from forecaster.forecast import Forecast
+from forecaster.pipeline import ForecastSettings, Member, Outcome
+from forecaster.scoring.backtest import Backtest
+from telemetry.series import Series, Window
+
+SETTINGS = ForecastSettings(60.0, 1440, 3, quantiles=(0.5, 0.9))
+ONES = np.ones((8, 3, 2))
+CARD = make_card(
+    Demand("chat", Series({}, Window(60.0, 600.0, 60.0), np.ones(10))),
+    SETTINGS,
+    Outcome(
+        Forecast(600.0, 60.0, SETTINGS.quantiles, np.ones((3, 2)), "combination", 900),
+        (Member("ma-15", 0.8, (0.8,) * 3, float("nan")),),
+    ),
+    now=0.0,
+    tested=Backtest(
+        np.arange(8), 60.0, (0.5, 0.9), ONES[..., 0], ONES, ONES * np.nan, ONES * 2, np.ones(8)
+    ),
+    of_version="1.2.3",
+)
+
+
+def test_the_page_tells_the_whole_card() -> None:
+    page = as_markdown(CARD)
+
+    assert page.startswith(
+        "# Model card: chat\n\nMade 1970-01-01 00:00 UTC by warmfront 1.2.3.\n\n## Data\n"
+    )
+    assert "- 10 steps of 60 s, in requests/s\n" in page
+    assert "| ma-15 | 80.0% | unknown |\n" in page
+    assert "| 0-3 | 0 | 0 | unknown | 0 | 100.0% | 100.0% |\n" in page
+    assert "nan" not in page
+    assert "## Demand" not in page  # nothing was said of it
+
+
+def test_a_file_is_json_or_markdown_by_its_name(tmp_path: Path) -> None:
+    for name in ("card.json", "card.md"):
+        write_card(CARD, tmp_path / name)
+
+    assert json.loads((tmp_path / "card.json").read_text())["name"] == "chat"
+    assert (tmp_path / "card.md").read_text() == as_markdown(CARD)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["card.json", "card.md"]
+
+
+def test_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DemandError, match=r"to end in \.json or \.md, got card\.txt"):
+        write_card(CARD, tmp_path / "card.txt")
+
+
+def test_a_card_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DemandError, match="cannot write the model card"):
+        write_card(CARD, tmp_path / "missing" / "card.md")
+    (tmp_path / "card.md").mkdir()
+    with pytest.raises(DemandError, match="cannot write the model card"):
+        write_card(CARD, tmp_path / "card.md")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["card.md"]
