@@ -1,39 +1,44 @@
-"""The seam between models and everything else: history in, the expected path out."""
+"""The seam between models and everything else: a history in, paths or quantiles out."""
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from forecaster.history import Floats, History, Indices
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+__all__ = ["Fitted", "Floats", "Indices", "Model"]
+
+PATH = (0.5,)  # the levels of a model that expects a path alone
 
 
-class Model(Protocol):
-    """A way to expect demand from its history: one value per step, NaN where there is a gap.
-
-    A history has at least one value that is no gap; a path never has a gap.
-    """
+class Fitted(Protocol):
+    """A model that has seen a history, and can be asked at any origin within it."""
 
     @property
-    def name(self) -> str:
-        """Short name for logs, tables and labels."""
+    def levels(self) -> tuple[float, ...]:
+        """Quantile levels that `paths` tells: `PATH`, or several that rise."""
         ...
 
-    def fit_predict(self, history: Floats, horizon: int) -> Floats:
-        """Return the demand expected in each of the next `horizon` steps."""
-        ...
+    def paths(self, origins: Indices, horizons: Indices) -> Floats:
+        """Return the root of the rate expected: origins x horizons x levels, never NaN.
 
-    def backtest(self, history: Floats, horizon: int, origins: Indices) -> Floats:
-        """Return the paths (origins x horizon) expected from the steps up to each origin.
-
-        NaN where no value was known by then.
+        An origin is the index of the last step that may be looked at; horizons count from it,
+        the next step is 1. The parameters may come from the whole history: a model with so many
+        that it could learn an origin's own future by heart must leave that part out.
         """
         ...
 
 
-def carried_forward(values: Floats) -> Floats:
-    """Return the latest value known at each step; NaN before the first."""
-    known = np.where(np.isfinite(values), np.arange(values.size), -1)
-    latest = np.maximum.accumulate(known)
-    return np.where(latest >= 0, values[latest], np.nan)
+class Model(Protocol):
+    """A way to expect demand from its history."""
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and labels."""
+        ...
+
+    def can_fit(self, history: History) -> bool:
+        """Tell whether the history is long enough for this model to say more than others."""
+        ...
+
+    def fit(self, history: History) -> Fitted:
+        """Learn from the history."""
+        ...

@@ -1,61 +1,113 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
-from forecaster.models.smoothing import ExponentialSmoothing
+from forecaster.history import Floats, History
+from forecaster.models.smoothing import DampedTrend, HoltWinters, Rates, run
 
 GAP = np.nan
-SMOOTHING = ExponentialSmoothing()
+RATES = Rates(level=0.3, trend=0.1, season=0.2, damping=0.9)
+NO_SEASON = np.zeros(1)
 
 
-def test_a_constant_demand_stays() -> None:
-    assert SMOOTHING.fit_predict(np.full(50, 3.0), 2).tolist() == [3, 3]
+def roots(size: int, season: int = 12) -> Floats:
+    noise = np.random.default_rng(1).normal(0, 0.3, size)
+    return 10.0 + 2.0 * np.sin(2 * np.pi * np.arange(size) / season) + noise
+
+
+def history_of(values: Floats, season: int = 12) -> History:
+    return History(values, step=300.0, season=season)
+
+
+def test_the_recursion_is_the_one_that_the_rates_were_fitted_with() -> None:
+    values, season = roots(60), np.linspace(-1.0, 1.0, 12)
+    peer = ExponentialSmoothing(
+        values, trend="add", damped_trend=True, seasonal="add", seasonal_periods=12,
+        initialization_method="known", initial_level=10.0, initial_trend=0.0,
+        initial_seasonal=season,
+    ).fit(
+        smoothing_level=0.3, smoothing_trend=0.1, smoothing_seasonal=0.2, damping_trend=0.9,
+        optimized=False,
+    )  # fmt: skip
+
+    states = run(values, RATES, level=10.0, season=season)
+
+    # the twelfth step is left out: the peer does not put the last value seen into its season
+    horizons = np.array([*range(1, 12), *range(13, 24)])
+    told = states.paths(np.array([59]), horizons)[0, :, 0]
+    np.testing.assert_allclose(told, peer.forecast(30)[horizons - 1])
+
+
+def test_a_gap_leaves_the_states_as_they_were() -> None:
+    values = roots(60)
+    states = run(np.append(values, [GAP] * 5), RATES, level=10.0, season=NO_SEASON)
+
+    told = states.paths(np.array([59, 64]), np.arange(1, 4))
+
+    np.testing.assert_array_equal(told[0], told[1])
+
+
+def test_a_gap_does_not_shift_the_season() -> None:
+    values = np.tile(np.arange(12.0), 5)
+    values[30:37] = GAP
+    season = np.arange(12.0) - 5.5
+
+    states = run(values, RATES, level=5.5, season=season)
+
+    told = states.paths(np.array([36]), np.arange(1, 13))[0, :, 0]
+    np.testing.assert_allclose(told, np.roll(np.arange(12.0), -37 % 12)[:12], atol=1e-9)
+
+
+def test_a_past_origin_is_answered_from_the_states_known_there() -> None:
+    values, season = roots(80), np.linspace(-1.0, 1.0, 12)
+    horizons = np.arange(1, 30)
+    states = run(values, RATES, level=10.0, season=season)
+
+    for origin in (0, 5, 40, 79):
+        then = run(values[: origin + 1], RATES, level=10.0, season=season)
+        np.testing.assert_array_equal(
+            states.paths(np.array([origin]), horizons), then.paths(np.array([origin]), horizons)
+        )
 
 
 def test_a_shift_is_followed() -> None:
-    noise = np.random.default_rng(1).normal(0, 0.1, 100)
-    history = np.where(np.arange(100) < 70, 10.0, 30.0) + noise
+    noise = np.random.default_rng(1).normal(0, 0.1, 200)
+    values = np.where(np.arange(200) < 140, 3.0, 6.0) + noise
 
-    assert SMOOTHING.fit_predict(history, 1)[0] == pytest.approx(30, abs=1)
+    told = DampedTrend().fit(history_of(values)).paths(np.array([199]), np.array([1]))
 
-
-def test_a_gap_leaves_the_level_as_it_was() -> None:
-    history = np.random.default_rng(1).poisson(50, 60).astype(float)
-    gapped = np.concatenate([history, np.full(20, GAP)])
-
-    np.testing.assert_array_equal(
-        SMOOTHING.fit_predict(gapped, 3), SMOOTHING.fit_predict(history, 3)
-    )
+    assert told[0, 0, 0] == pytest.approx(6.0, abs=0.3)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 9, 10, 11])
-def test_a_short_history_is_enough(size: int) -> None:
-    path = SMOOTHING.fit_predict(np.arange(1.0, size + 1), 4)
+def test_a_trend_dies_down() -> None:
+    values = np.linspace(1.0, 9.0, 200)
 
-    assert path.shape == (4,)
-    assert np.all((path >= 1) & (path <= size))
+    fitted = DampedTrend().fit(history_of(values))
+    near, far, farther = fitted.paths(np.array([199]), np.array([1, 10_000, 20_000]))[0, :, 0]
 
-
-def test_a_backtest_looks_at_nothing_after_its_origin() -> None:
-    history = np.random.default_rng(1).poisson(50, 60).astype(float)
-    changed = history.copy()
-    changed[41:] = 500.0
-    origins = np.arange(20, 41)
-
-    np.testing.assert_array_equal(
-        SMOOTHING.backtest(history, 3, origins), SMOOTHING.backtest(changed, 3, origins)
-    )
+    assert 9.0 <= near < far
+    assert far == pytest.approx(farther)
 
 
-def test_before_the_first_value_nothing_is_expected() -> None:
-    history = np.array([GAP, GAP, 4.0, 4.0])
+def test_the_season_is_expected_again() -> None:
+    values = 10.0 + 3.0 * np.sin(2 * np.pi * np.arange(120) / 24)
 
-    assert np.isnan(SMOOTHING.backtest(history, 2, np.array([1]))).all()
+    fitted = HoltWinters().fit(history_of(values, season=24))
+    told = fitted.paths(np.array([119]), np.arange(1, 25))[0, :, 0]
+
+    np.testing.assert_allclose(told, values[96:], atol=0.7)
 
 
-def test_importing_the_service_does_not_import_the_slow_library() -> None:
-    code = "import sys, forecaster.service, forecaster.cli; sys.exit('statsmodels' in sys.modules)"
+def test_the_season_to_begin_with_is_not_taken_from_the_newer_half() -> None:
+    values = roots(240)
+    changed = values.copy()
+    changed[121:] = 50.0
 
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    before, after = (HoltWinters().fit(history_of(v)).season[:12] for v in (values, changed))
+
+    np.testing.assert_array_equal(before, after)
+
+
+def test_holt_winters_declines_less_than_two_seasons() -> None:
+    assert not HoltWinters().can_fit(history_of(roots(71), season=36))
+    assert HoltWinters().can_fit(history_of(roots(72), season=36))

@@ -1,0 +1,1 @@
+"""The combination: members are judged at past origins, weighted, joined and calibrated."""
