@@ -13,12 +13,14 @@ from http.client import HTTPException
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telemetry.series import Sample, Selector, Series, Window
 from telemetry.store import StoreUnavailableError
 
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MOST_POINTS = 10_000  # of 11,000 that Prometheus gives in one answer
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -62,16 +64,27 @@ class PrometheusReader:
         step = _milliseconds(window.step)
         return self._on_grid(f"increase({_promql(selector)}[{step}ms])", window)
 
-    def _on_grid(self, query: str, window: Window) -> list[Series]:
-        results = self._ask(
-            "query_range",
-            query=query,
-            start=_seconds(window.start),
-            end=_seconds(window.end),
-            step=_seconds(window.step),
-        )
-        found = [Series(_labels(one), window, _values(one, window)) for one in results]
+    def query_range(self, query: str, window: Window) -> list[Series]:
+        """Return what a PromQL query gives at each point, with its name as __name__."""
+        values: dict[frozenset[tuple[str, str]], NDArray[np.float64]] = {}
+        for first in range(0, window.size, _MOST_POINTS):
+            last = min(first + _MOST_POINTS, window.size) - 1
+            results = self._ask(
+                "query_range",
+                query=query,
+                start=_seconds(window.start + window.step * first),
+                end=_seconds(window.start + window.step * last),
+                step=_seconds(window.step),
+            )
+            for one in results:
+                key = frozenset(one["metric"].items())
+                _put(one, window, values.setdefault(key, np.full(window.size, np.nan)))
+        found = [Series(dict(sorted(key)), window, one) for key, one in values.items()]
         return [series for series in found if series.has_data]
+
+    def _on_grid(self, query: str, window: Window) -> list[Series]:
+        found = self.query_range(query, window)
+        return [Series(_unnamed(one.labels), window, one.values) for one in found]
 
     def _ask(self, path: str, **fields: str) -> list[dict[str, Any]]:
         """Return the result of one query; every way to fail is `StoreUnavailableError`."""
@@ -102,7 +115,13 @@ class PrometheusReader:
         if answer.get("warnings"):  # part of the data may be missing, nobody knows which
             warnings = "; ".join(answer["warnings"])
             raise StoreUnavailableError(f"Prometheus at {self._url} warned: {warnings}")
-        result: list[dict[str, Any]] = answer.get("data", {}).get("result", [])
+        data = answer.get("data") or {}
+        if data.get("resultType", "matrix") != "matrix":
+            raise StoreUnavailableError(
+                f"Prometheus at {self._url} answered with a {data['resultType']}: expected the "
+                "values of series over time"
+            )
+        result: list[dict[str, Any]] = data.get("result", [])
         return result
 
 
@@ -119,14 +138,16 @@ def _promql(selector: Selector) -> str:
 
 
 def _labels(result: Mapping[str, Any]) -> dict[str, str]:
-    return {label: value for label, value in result["metric"].items() if label != "__name__"}
+    return _unnamed(result["metric"])
 
 
-def _values(result: Mapping[str, Any], window: Window) -> np.ndarray[Any, np.dtype[np.float64]]:
-    values = np.full(window.size, np.nan)
+def _unnamed(labels: Mapping[str, str]) -> dict[str, str]:
+    return {label: value for label, value in labels.items() if label != "__name__"}
+
+
+def _put(result: Mapping[str, Any], window: Window, values: NDArray[np.float64]) -> None:
     for moment, value in result["values"]:
         values[round((float(moment) - window.start) / window.step)] = float(value)
-    return values
 
 
 def _milliseconds(seconds: float) -> int:

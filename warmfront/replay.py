@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console as Terminal
 
-from forecaster.trace import TraceError
-from forecaster.trace_file import read_trace
+from forecaster.demand.demand import DemandError
+from forecaster.demand.trace_file import read_trace
 from inference.models.bundled.scaling_sentences import Case
 from telemetry import catalog
 from telemetry.clock import Clock, SystemClock
@@ -93,7 +93,7 @@ def _day(request: Request) -> Day:
     """Read the trace, or make up the office week, and squeeze its last day."""
     try:
         return squeeze(_demand(request), live_seconds=request.seconds, peak=request.peak)
-    except TraceError as error:
+    except DemandError as error:
         raise WarmfrontError(str(error)) from error
     except ValueError as error:
         raise WarmfrontError(f"cannot replay {request.trace}: {error}") from error
@@ -105,7 +105,7 @@ def _demand(request: Request) -> Series:
     trace = read_trace(request.trace)
     step = max(min(DAY_SECONDS, trace.span_seconds) / STEPS_PER_DAY, 1.0)
     rows = trace.bin_seconds or step
-    return trace.requests_per_second(math.ceil(step / rows - 1e-9) * rows)
+    return trace.demand(math.ceil(step / rows - 1e-9) * rows).rate
 
 
 def _announcement(request: Request, day: Day, requests: int) -> str:
@@ -142,6 +142,8 @@ def _config(base: Config, day: Day, request: Request, policy: str, folder: Path)
             "step_seconds": day.step,
             "season_seconds": day.live_seconds,
             "horizon_steps": 12,
+            "calendar": None,  # of days, which are squeezed here
+            "timezone": "UTC",
         },
         telemetry={"scrape_seconds": scrape},
     )

@@ -179,3 +179,41 @@ def test_an_address_that_is_none_is_refused_at_once(url):
 def test_a_name_cannot_carry_a_query(selector):
     with pytest.raises(ValueError, match=r"expected a (metric|label)'s name"):
         PrometheusReader("http://127.0.0.1:1", timeout_seconds=1).gauge(selector, MINUTES)
+
+
+def test_a_query_of_ones_own_keeps_the_names_of_metrics(serve):
+    results = [
+        {"metric": {"__name__": name, "a": "1"}, "values": [[60, "1"], [120, "Inf"]]}
+        for name in ("m", "n")
+    ]
+    server = serve(replying(200, found(*results)))
+    series = PrometheusReader(server.url, timeout_seconds=5).query_range("{a='1'}", MINUTES)
+
+    assert [one.labels["__name__"] for one in series] == ["m", "n"]
+    np.testing.assert_array_equal(series[0].values, [1, np.inf, np.nan])
+    assert server.asked[0][1]["query"] == "{a='1'}"
+
+
+def test_more_points_than_one_answer_may_hold_are_asked_for_in_parts(serve):
+    def answer(handler):
+        form = handler.server.asked[-1][1]
+        values = [[float(form["start"]), "1"], [float(form["end"]), "2"]]
+        replying(200, found({"metric": {"a": "1"}, "values": values}))(handler)
+
+    server = serve(answer)
+    window = Window(60, 60 * 25_000, 60)
+    (series,) = PrometheusReader(server.url, timeout_seconds=5).gauge(Selector("m"), window)
+
+    asked = [(form["start"], form["end"]) for _, form in server.asked]
+    assert asked == [
+        ("60.000", "600000.000"), ("600060.000", "1200000.000"), ("1200060.000", "1500000.000"),
+    ]  # fmt: skip
+    assert np.flatnonzero(series.values == 2).tolist() == [9_999, 19_999, 24_999]
+
+
+def test_what_is_no_series_over_time_is_refused(serve):
+    answer = {"status": "success", "data": {"resultType": "string", "result": [1, "text"]}}
+    server = serve(replying(200, answer))
+
+    with pytest.raises(StoreUnavailableError, match="answered with a string: expected the values"):
+        PrometheusReader(server.url, timeout_seconds=5).query_range("'text'", MINUTES)

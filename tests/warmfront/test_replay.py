@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecaster.series import read_demand
+from forecaster.demand.series import read_demand
 from telemetry.clock import ManualClock
 from telemetry.series import Window
 from telemetry.sqlite_store import SqliteStore
@@ -23,7 +23,7 @@ def test_history_is_read_back_as_the_demand_it_was(tmp_path: Path):
     demand = read_demand(store, "tiny", window)
     store.close()
 
-    assert demand.values == pytest.approx(rates, nan_ok=True)
+    assert demand.rate.values == pytest.approx(rates, nan_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Demand series: what was asked of a model, from stores, files and logs, with gaps explicit."""
