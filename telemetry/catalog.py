@@ -109,7 +109,8 @@ GATEWAY_OBJECTIVES = _counter(
 )  # fmt: skip
 GATEWAY_ARRIVALS = _counter(
     "warmfront_gateway_arrivals_total",
-    "Requests for a known model that reached the gateway: the demand.", "requests", "model",
+    "Requests for a known model that reached the gateway: the demand; region is the gateway's.",
+    "requests", "model", "priority", "region",
 )  # fmt: skip
 GATEWAY_REQUESTS = _counter(
     "warmfront_gateway_requests_total",
@@ -508,10 +509,65 @@ FORECAST = _gauge(
     "Demand expected for this moment, as forecast one step ago.",
     "requests_per_second", "model", "quantile",
 )  # fmt: skip
+FORECAST_AHEAD = _gauge(
+    "warmfront_forecast_ahead_requests_per_second",
+    "Demand expected so many seconds from the forecast's origin on.",
+    "requests_per_second", "model", "quantile", "horizon",
+)  # fmt: skip
+FORECAST_HIGHEST = _gauge(
+    "warmfront_forecast_highest_requests_per_second",
+    "Highest demand expected within so many seconds from the forecast's origin on.",
+    "requests_per_second", "model", "quantile", "window",
+)  # fmt: skip
+FORECAST_REQUEST_TOKENS = _gauge(
+    "warmfront_forecast_request_tokens",
+    "Mean length expected of a request so many seconds from the forecast's origin on, by kind: "
+    "input or output.", "tokens", "model", "kind", "horizon",
+)  # fmt: skip
 FORECAST_COVERAGE = _gauge(
     "warmfront_forecast_coverage_ratio",
-    "Share of recent demand that stayed at or below the forecast quantile.",
+    "Share of the last season's demand that stayed at or below the forecast quantile, over all "
+    "horizons that are tracked.",
     "ratio", "model", "quantile",
+)  # fmt: skip
+FORECAST_LOSS = _gauge(
+    "warmfront_forecast_pinball_loss_requests_per_second",
+    "Mean pinball loss over the quantiles in the last season, by seconds ahead.",
+    "requests_per_second", "model", "horizon",
+)  # fmt: skip
+FORECAST_PIT = _gauge(
+    "warmfront_forecast_pit_ratio",
+    "Share of the last season's demand above one forecast quantile and up to the next, which "
+    "names the bin (1 above them all): the distance of the two where it is calibrated.",
+    "ratio", "model", "bin",
+)  # fmt: skip
+FORECAST_MATURED = _gauge(
+    "warmfront_forecast_matured",
+    "Forecasts of the last season whose demand has come: what coverage and loss rest on.",
+    "forecasts", "model",
+)  # fmt: skip
+FORECAST_WEIGHT = _gauge(
+    "warmfront_forecast_member_weight_ratio",
+    "Share of a way to forecast in the forecast, over the horizon.", "ratio", "model", "member",
+)  # fmt: skip
+FORECAST_DOUBT = _gauge(
+    "warmfront_forecast_doubt",
+    "1 while the forecast has this doubt and nothing is scaled down for it, else 0: gaps, late, "
+    "short_history or uncalibrated.", "bool", "model", "doubt",
+)  # fmt: skip
+FORECAST_ORIGIN = _gauge(
+    "warmfront_forecast_origin_timestamp_seconds",
+    "Moment up to which the newest forecast knows the demand, since the epoch.",
+    "seconds", "model",
+)  # fmt: skip
+FORECAST_DURATION = _histogram(
+    "warmfront_forecast_seconds", "Time to read the demand and make a forecast.",
+    "seconds", "model", buckets=_STAGE_BUCKETS,
+)  # fmt: skip
+FORECAST_TRAININGS = _counter(
+    "warmfront_forecast_trainings_total",
+    "Fits of slow ways to forecast beside the forecasts, by outcome: fitted or failed.",
+    "fits", "model", "member", "outcome",
 )  # fmt: skip
 FORECAST_ERRORS = _counter(
     "warmfront_forecast_errors_total", "Forecasts that could not be made.", "forecasts"

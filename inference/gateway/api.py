@@ -92,7 +92,9 @@ class _Parts:
         metrics, clock = given.metrics, given.clock
         rng = np.random.default_rng(given.seed)
         self.given, self.settings = given, settings
-        self.meters = Meters(metrics, objectives=settings.objectives)
+        self.meters = Meters(
+            metrics, objectives=settings.objectives, region=settings.routing.region
+        )
         self.routing_meters = RoutingMeters(metrics, region=settings.routing.region)
         self.roster = Roster(
             models, clock=clock, meters=self.routing_meters, rng=rng, settings=settings.routing

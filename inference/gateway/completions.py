@@ -80,7 +80,7 @@ class Completions:
         self, http: web.Request, exchange: Exchange, span: Span
     ) -> web.StreamResponse:
         """Answer the request and, however that ends, count it once."""
-        self._meters.arrived(exchange.ask.model)
+        self._meters.arrived(exchange.ask.model, exchange.priority)
         client = self._client(http, exchange, span)
         try:
             with self._looked_after(client, exchange, span):

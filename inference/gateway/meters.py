@@ -42,7 +42,7 @@ _RESULTS = {True: "met", False: "missed"}
 class _Model:
     """The counters of one model, looked up once."""
 
-    arrivals: Counter
+    arrivals: Mapping[Priority, Counter]
     in_flight: Gauge
     cold_start_hits: Counter
     input_tokens: Counter
@@ -63,6 +63,7 @@ class Meters:
         metrics: Metrics,
         *,
         objectives: Objectives,
+        region: str = "",
         tenant_label: Callable[[str], str] | None = None,
     ) -> None:
         """`tenant_label` bounds how many tenants have series of their own."""
@@ -70,6 +71,7 @@ class Meters:
         self._latencies = LatencyMeters(metrics)
         self._tenants = TenantMeters(metrics, label=tenant_label or CappedLabels())
         self._arrivals = metrics.counter(GATEWAY_ARRIVALS)
+        self._region = region
         self._requests = metrics.counter(GATEWAY_REQUESTS)
         self._in_flight = metrics.gauge(GATEWAY_IN_FLIGHT)
         self._cold_start_hits = metrics.counter(GATEWAY_COLD_START_HITS)
@@ -95,9 +97,9 @@ class Meters:
         """Make the series of a tenant that has a key."""
         self._tenants.introduce(tenant)
 
-    def arrived(self, model: str) -> None:
+    def arrived(self, model: str, priority: Priority) -> None:
         """Count one request for a model: the demand, whatever becomes of it."""
-        self._of(model).arrivals.inc()
+        self._of(model).arrivals[priority].inc()
 
     def in_flight(self, model: str) -> AbstractContextManager[None]:
         """Count one request as accepted and not yet answered in full, while entered."""
@@ -164,7 +166,9 @@ class Meters:
 
     def _made(self, model: str) -> _Model:
         return _Model(
-            arrivals=self._arrivals.labels(model),
+            arrivals={
+                one: self._arrivals.labels(model, one.value, self._region) for one in Priority
+            },
             in_flight=self._in_flight.labels(model),
             cold_start_hits=self._cold_start_hits.labels(model),
             input_tokens=self._input_tokens.labels(model),

@@ -24,6 +24,7 @@ from telemetry.publish import Metrics
 from telemetry.sqlite_store import SqliteStore
 
 MODEL = "warmfront-tiny"
+ARRIVING = ("standard", "")  # priority and region
 STEP = 10.0
 NOW = 1_790_000_003.0
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>'
@@ -71,8 +72,8 @@ class Stack:
 
     def start(self) -> None:
         """Write the first page: every counter at zero, as right after the start."""
-        for counter in (catalog.GATEWAY_ARRIVALS, catalog.GATEWAY_OUTPUT_TOKENS):
-            self.metrics.counter(counter).labels(self.model)
+        self.metrics.counter(catalog.GATEWAY_ARRIVALS).labels(self.model, *ARRIVING)
+        self.metrics.counter(catalog.GATEWAY_OUTPUT_TOKENS).labels(self.model)
         self.page(demand=0.0)
 
     def live(
@@ -88,7 +89,7 @@ class Stack:
     def serve(self, seconds: float) -> None:
         """Let requests arrive and be answered for some seconds."""
         count = int(self.rng.poisson(expected_demand(self.clock.now()) * seconds))
-        self.metrics.counter(catalog.GATEWAY_ARRIVALS).labels(self.model).inc(count)
+        self.metrics.counter(catalog.GATEWAY_ARRIVALS).labels(self.model, *ARRIVING).inc(count)
         tokens = float(self.rng.normal(60.0, 3.0) * count)
         self.metrics.counter(catalog.GATEWAY_OUTPUT_TOKENS).labels(self.model).inc(max(tokens, 0))
         labels = (self.model, "chat", "warmfront")

@@ -114,12 +114,12 @@ def test_replacing_with_other_labels_changes_nothing():
 )
 def test_the_page_is_in_the_format_that_was_asked_for(accept, content_type, end):
     metrics = Metrics()
-    metrics.counter(catalog.GATEWAY_ARRIVALS).labels("tiny").inc()
+    metrics.counter(catalog.GATEWAY_KEEPALIVES).labels("tiny").inc()
     page, said = metrics.render(accept)
 
     assert said.startswith(content_type)
     assert page.decode().endswith(end)
-    assert 'warmfront_gateway_arrivals_total{model="tiny"} 1.0' in page.decode()
+    assert 'warmfront_gateway_keepalives_total{model="tiny"} 1.0' in page.decode()
 
 
 # --- parsing --------------------------------------------------------------------------------

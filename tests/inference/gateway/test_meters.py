@@ -50,7 +50,7 @@ def value(metrics):
 @pytest.mark.parametrize(
     ("metric", "labels"),
     [
-        (catalog.GATEWAY_ARRIVALS, [()]),
+        (catalog.GATEWAY_ARRIVALS, [(priority.value, "") for priority in Priority]),
         (catalog.GATEWAY_IN_FLIGHT, [()]),
         (catalog.GATEWAY_COLD_START_HITS, [()]),
         (catalog.GATEWAY_INPUT_TOKENS, [()]),
@@ -106,10 +106,10 @@ def test_finishing_adds_no_series_that_was_not_there(metrics, meters):
 
 
 def test_an_answered_request_is_counted_once_everywhere(meters, value):
-    meters.arrived("tiny")
+    meters.arrived("tiny", Priority.STANDARD)
     meters.finished(exchange(), was_short=True)
 
-    assert value(catalog.GATEWAY_ARRIVALS, "tiny") == 1
+    assert value(catalog.GATEWAY_ARRIVALS, "tiny", "standard", "") == 1
     assert value(catalog.GATEWAY_REQUESTS, "tiny", "200") == 1
     assert value(catalog.GATEWAY_INPUT_TOKENS, "tiny") == 5
     assert value(catalog.GATEWAY_OUTPUT_TOKENS, "tiny") == 10
