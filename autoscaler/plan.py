@@ -7,6 +7,8 @@ from enum import StrEnum
 from autoscaler.observation import Fleet
 from telemetry.lifecycle import ReplicaState
 
+DOUBT = "doubt_"  # begins the names of the numbers that are 1 for a doubt of the forecast
+
 
 class Reason(StrEnum):
     """The last thing that changed what the plan wants; also the label of its metric."""
@@ -14,6 +16,7 @@ class Reason(StrEnum):
     DEMAND_FORECAST = "demand_forecast"
     DEMAND_NOW = "demand_now"  # present demand asks for more than the forecast, or rules alone
     NO_FORECAST = "no_forecast"  # a forecast was wanted and there is none: present demand rules
+    DOUBT = "doubt"  # the forecast has doubts: nothing goes down on its word
     COLD = "cold"  # what a replica sustains is not known yet
     NO_DATA = "no_data"  # demand is unknown: nothing goes down
     HELD = "held"  # less is wanted than lately, and lately still counts
@@ -138,6 +141,17 @@ def _no_forecast(numbers: Mapping[str, float]) -> str:
     return f"there is no forecast to go by; {_demand(numbers)}, and {_each(numbers)}"
 
 
+def _doubt(numbers: Mapping[str, float]) -> str:
+    doubts = [
+        name.removeprefix(DOUBT).replace("_", " ") for name in numbers if name.startswith(DOUBT)
+    ]
+    why = f" ({', '.join(doubts)})" if doubts else ""
+    return (
+        f"the forecast is doubted{why}, so nothing goes down on its word; "
+        f"{_demand(numbers)}, and {_each(numbers)}"
+    )
+
+
 def _cold(numbers: Mapping[str, float]) -> str:
     return f"{_demand(numbers)}, but what one replica sustains has not been measured yet"
 
@@ -183,6 +197,7 @@ _BECAUSE: dict[Reason, Callable[[Mapping[str, float]], str]] = {
     Reason.DEMAND_FORECAST: _forecast,
     Reason.DEMAND_NOW: _now,
     Reason.NO_FORECAST: _no_forecast,
+    Reason.DOUBT: _doubt,
     Reason.COLD: _cold,
     Reason.NO_DATA: _no_data,
     Reason.HELD: _held,

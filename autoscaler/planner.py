@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from autoscaler.capacity import Capacity
 from autoscaler.lead_time import Lead
 from autoscaler.observation import Observation
-from autoscaler.plan import Mode, Plan, PlanState, Policy, Reason, Wanted
+from autoscaler.plan import DOUBT, Mode, Plan, PlanState, Policy, Reason, Wanted
 from forecaster.forecast import Forecast
 
 _MOST = 1_000_000  # replicas: keeps an absurd demand countable
@@ -31,6 +31,7 @@ def plan(
     ahead = _look_ahead(sizes, policy, now)
     guarded = _guard(ahead, sizes, policy)
     safe = _keep_where_blind(guarded, observation, sizes, state)
+    safe = _keep_where_doubted(safe, observation, sizes, state)
     held, memory = _hold(safe, observation, policy, state)
     bounded = _bound(held, policy)
     numbers = _numbers(sizes, ahead=ahead, safe=safe, held=held, policy=policy, lead=lead)
@@ -48,6 +49,7 @@ class _Sizes:
     capacity: float | None  # requests/s that one replica sustains
     per_replica: float | None  # requests/s that one replica is planned with
     urgent: float  # requests/s that present demand and backlog ask for
+    doubts: tuple[str, ...]  # of the forecast that is gone by
 
     def replicas(self, rate: float) -> int:
         """Return how many replicas `rate` takes: one for some demand of unknown cost."""
@@ -68,14 +70,16 @@ def _measure(
     sustained = _sustained(capacity, observation)
     soon = now + lead.wake + policy.tick_seconds
     later = now + max(lead.start, lead.wake) + policy.tick_seconds
+    highest = _peak(forecast, policy, now=now, until=soon)
     return _Sizes(
         demand=observation.demand,
         backlog=observation.backlog,
-        soon=_peak(forecast, policy, now=now, until=soon),
+        soon=highest,
         later=_peak(forecast, policy, now=now, until=later),
         capacity=sustained,
         per_replica=None if sustained is None else sustained * policy.utilisation,
         urgent=(observation.demand or 0.0) + observation.backlog / policy.backlog_seconds,
+        doubts=() if forecast is None or highest is None else forecast.doubts,
     )
 
 
@@ -126,12 +130,28 @@ def _keep_where_blind(
     """Let nothing go down while demand, or what a replica takes of it, is unknown."""
     fleet = observation.fleet
     if sizes.demand is None:
-        known = [(one.serving, one.ready) for one in state.wanted] + [(fleet.serving, fleet.up)]
-        serving, ready = (max(column) for column in zip(*known, strict=True))
+        serving, ready = _present(observation, state)
         return replace(wanted.raised(serving, ready, Reason.NO_DATA), reason=Reason.NO_DATA)
     if sizes.per_replica is None and (sizes.urgent > 0 or (sizes.later or 0) > 0):
         return replace(wanted.raised(fleet.serving, fleet.up, Reason.COLD), reason=Reason.COLD)
     return wanted
+
+
+def _keep_where_doubted(
+    wanted: Wanted, observation: Observation, sizes: _Sizes, state: PlanState
+) -> Wanted:
+    """Let nothing go down on the word of a forecast that has doubts; up it may."""
+    if not sizes.doubts:
+        return wanted
+    return wanted.raised(*_present(observation, state), Reason.DOUBT)
+
+
+def _present(observation: Observation, state: PlanState) -> tuple[int, int]:
+    """Return what serves and what is ready, or was wanted within the hold if that is more."""
+    fleet = observation.fleet
+    known = [(one.serving, one.ready) for one in state.wanted] + [(fleet.serving, fleet.up)]
+    serving, ready = (max(column) for column in zip(*known, strict=True))
+    return serving, ready
 
 
 def _hold(
@@ -182,7 +202,9 @@ def _numbers(
         name: getattr(policy, name)
         for name in ("minimum", "maximum", "standby", "quantile", "utilisation", "hold_seconds")
     }
-    return {name: float(value) for name, value in {**known, **limits}.items() if value is not None}
+    doubts = {f"{DOUBT}{doubt}": 1.0 for doubt in sizes.doubts}
+    told = {**known, **limits, **doubts}
+    return {name: float(value) for name, value in told.items() if value is not None}
 
 
 def _plan(wanted: Wanted, model: str, numbers: Mapping[str, float]) -> Plan:

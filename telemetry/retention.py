@@ -5,7 +5,8 @@ A little of it happens with each write, so that no write is ever slow.
 
 import math
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _SERIES_PER_VISIT = 20
 _ROWS_PER_SERIES = 500
@@ -18,16 +19,22 @@ class Retention:
     With a `thin_step`, only the last sample of every such step is kept once it is older than
     `full_seconds`. Series on a grid of that step (or a multiple) read the same as before,
     except that a counter's reset then hides what it gained since the sample before.
+    Metrics named in `longer` are kept for as many seconds, if that is more.
     """
 
     seconds: float
     full_seconds: float = 3600.0
     thin_step: float | None = None
+    longer: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         step = self.seconds if self.thin_step is None else self.thin_step
         if not (self.seconds > 0 and self.full_seconds >= 0 and step > 0):
             raise ValueError(f"expected times above zero, got {self}")
+
+    def seconds_of(self, name: str) -> float:
+        """Return how long samples of this metric are kept."""
+        return max(self.seconds, self.longer.get(name, 0.0))
 
 
 class Forgetting:
@@ -41,15 +48,14 @@ class Forgetting:
     def visit(self, connection: sqlite3.Connection, *, now: float) -> list[int]:
         """Forget what is due in the next few series; return the series that are gone."""
         found = connection.execute(
-            "SELECT id FROM series WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT id, name FROM series WHERE id > ? ORDER BY id LIMIT ?",
             (self._last_visited, _SERIES_PER_VISIT),
         ).fetchall()
-        ids = [row[0] for row in found]
-        self._last_visited = ids[-1] if len(ids) == _SERIES_PER_VISIT else 0
-        return [series for series in ids if self._forget(connection, series, now)]
+        self._last_visited = found[-1][0] if len(found) == _SERIES_PER_VISIT else 0
+        return [series for series, name in found if self._forget(connection, series, name, now)]
 
-    def _forget(self, connection: sqlite3.Connection, series: int, now: float) -> bool:
-        self._expire(connection, series, now - self._retention.seconds)
+    def _forget(self, connection: sqlite3.Connection, series: int, name: str, now: float) -> bool:
+        self._expire(connection, series, now - self._retention.seconds_of(name))
         if self._retention.thin_step is not None:
             until = now - self._retention.full_seconds
             self._thin(connection, series, until, self._retention.thin_step)

@@ -7,7 +7,7 @@ processes read while one writes.
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -49,7 +49,8 @@ class SqliteStore:
     """Series in one SQLite file, for one machine (telemetry.store.Store).
 
     It may be used from several threads, and from several processes at once. `thin_step`, the
-    finest step that history is read with, keeps the file small: see `Retention`.
+    finest step that history is read with, keeps the file small, and `longer` names metrics that
+    are kept for more seconds than the others: see `Retention`.
     """
 
     def __init__(
@@ -60,11 +61,14 @@ class SqliteStore:
         clock: Clock,
         full_seconds: float = 3600.0,
         thin_step: float | None = None,
+        longer: Mapping[str, float] | None = None,
         busy_seconds: float = 5.0,
     ) -> None:
         self._path = path
         self._clock = clock
-        self._forgetting = Forgetting(Retention(retention_seconds, full_seconds, thin_step))
+        self._forgetting = Forgetting(
+            Retention(retention_seconds, full_seconds, thin_step, longer or {})
+        )
         self._known: dict[_Key, int] = {}
         # One connection each, so that no reader waits for a commit.
         self._writing, self._reading = Lock(), Lock()

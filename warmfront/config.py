@@ -3,8 +3,16 @@
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from inference.models.precision import Lowering, Precision
 from warmfront.errors import ConfigError
@@ -12,6 +20,7 @@ from warmfront.errors import ConfigError
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0 asks the system for a free one
 Seconds = Annotated[float, Field(gt=0)]
 BUNDLED_MODEL = "warmfront-tiny"
+_DAY_SECONDS = 86_400.0
 
 
 class _Section(BaseModel):
@@ -71,12 +80,15 @@ class AutoscalerSettings(_Section):
 
 
 class ForecastSettings(_Section):
-    """The grid that demand is forecast on."""
+    """The grid that demand is forecast on, from how much history, and what is known ahead."""
 
     step_seconds: Seconds = 10.0
-    season_seconds: Seconds = 86_400.0
-    history_seasons: int = Field(default=4, ge=1, le=60)
+    season_seconds: Seconds = _DAY_SECONDS
+    history_seasons: int = Field(default=14, ge=1, le=60)  # demand is kept for these, and one more
     horizon_steps: int = Field(default=30, ge=1, le=1_000)
+    members: tuple[str, ...] | None = Field(default=None, min_length=1)  # all that are quick
+    calendar: Path | None = None  # file of holidays, launches and sales
+    timezone: str = "UTC"  # in which demand has its days, as the IANA names it
 
     @model_validator(mode="after")
     def _whole_steps(self) -> Self:
@@ -85,7 +97,22 @@ class ForecastSettings(_Section):
                 f"season_seconds ({self.season_seconds:g}) must hold at least two steps "
                 f"of step_seconds ({self.step_seconds:g})"
             )
+        has_days = self.calendar is not None or self.timezone != "UTC"
+        if has_days and self.season_seconds != _DAY_SECONDS:
+            raise ValueError(
+                f"a calendar and a timezone are of days: they need season_seconds = "
+                f"{_DAY_SECONDS:g}, got {self.season_seconds:g}"
+            )
         return self
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("expected the name of a time zone, such as Europe/Berlin") from error
+        return name
 
     @property
     def season_steps(self) -> int:

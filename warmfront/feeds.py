@@ -9,7 +9,7 @@ from autoscaler.ledger import Entry, Ledger
 from autoscaler.observation import Replica
 from autoscaler.targets.local import LocalTarget
 from dashboards.console.feeds import Feeds
-from forecaster.service import ForecastService
+from forecaster.live.service import ForecastService
 from warmfront.decisions import changes
 
 _LOOKED_THROUGH = 600  # entries of the ledger, for those that changed something

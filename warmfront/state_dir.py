@@ -28,6 +28,11 @@ class StateDir:
         return self.root / "ledger.sqlite"
 
     @property
+    def forecasts(self) -> Path:
+        """How the forecasts of the last season fared."""
+        return self.root / "forecasts.json"
+
+    @property
     def replicas(self) -> Path:
         """The process table."""
         return self.root / "replicas"

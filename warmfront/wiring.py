@@ -24,8 +24,7 @@ from exporter.collect import Collector
 from exporter.server import create_app
 from exporter.sources.choose import choose_source
 from exporter.sources.simulated import SimulatedMachine, SimulatedSource, live_replicas
-from forecaster.pipeline import ForecastSettings
-from forecaster.service import ForecastService
+from forecaster.live.service import ForecastService
 from telemetry.clock import Clock
 from telemetry.process_table import ProcessTable, is_alive
 from telemetry.publish import Metrics
@@ -34,6 +33,7 @@ from telemetry.sqlite_store import SqliteStore
 from telemetry.tracing import Tracing, open_tracing
 from warmfront.config import Config
 from warmfront.feeds import feeds
+from warmfront.forecasts import add_forecast_pages, demand_retention, forecasts_of
 from warmfront.gateway import gateway_of, guard_notes
 from warmfront.replica_command import replica_command
 from warmfront.state_dir import StateDir
@@ -85,6 +85,7 @@ def open_base(config: Config, state: StateDir, urls: Mapping[str, str], clock: C
         state.metrics,
         retention_seconds=config.telemetry.retention_hours * 3600,
         thin_step=config.forecast.step_seconds,
+        longer=demand_retention(config),
         clock=clock,
     )
     return Base(
@@ -105,7 +106,9 @@ def wire(base: Base, *, compression: float) -> Parts:
     """Build every part; `compression` is how many seconds of a trace pass in one."""
     gateway_metrics, lead_times = Metrics(), LeadTimes(start_prior=5.0, wake_prior=0.5)
     collector = _collector(base)
-    forecasts = ForecastService(base.store, base.metrics, base.clock, _forecast_settings(base))
+    forecasts = forecasts_of(
+        base.config, base.state, reader=base.store, metrics=base.metrics, clock=base.clock
+    )
     anomalies = AnomalyService(base.store, base.metrics, base.clock, _anomaly_settings(base))
     client = ReplicaClient(base.state.admin_key.read_text().strip())
     target, ledger = _target(base, client, lead_times), Ledger(base.state.ledger)
@@ -126,7 +129,7 @@ def wire(base: Base, *, compression: float) -> Parts:
             clock=base.clock,
         ),
         exporter=create_app(collector, hostname=_HOST),
-        console_app=build_console(console, base.metrics.render),
+        console_app=_pages(base, console, forecasts),
         console=console,
         collector=collector,
         scraper=_scraper(base, gateway_metrics),
@@ -163,6 +166,13 @@ def policy_of(config: Config) -> Policy:
         mode=Mode(own.mode),
         tick_seconds=own.tick_seconds,
     )
+
+
+def _pages(base: Base, console: Console, forecasts: ForecastService) -> web.Application:
+    """Return the daemon's pages: the console's, and the forecast's beside them."""
+    app = build_console(console, base.metrics.render)
+    add_forecast_pages(app, forecasts, base.config)
+    return app
 
 
 def _collector(base: Base) -> Collector:
@@ -236,17 +246,6 @@ def _capacity(base: Base) -> ProfileReader:
     window = base.config.autoscaler.demand_window_seconds
     return ProfileReader(
         base.store, model=base.model, window_seconds=window, settle_seconds=min(5.0, window)
-    )
-
-
-def _forecast_settings(base: Base) -> ForecastSettings:
-    own = base.config.forecast
-    return ForecastSettings(
-        model=base.model,
-        step_seconds=own.step_seconds,
-        season_steps=own.season_steps,
-        horizon_steps=own.horizon_steps,
-        history_seasons=own.history_seasons,
     )
 
 

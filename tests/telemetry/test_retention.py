@@ -10,14 +10,14 @@ from telemetry.series import Sample, Selector, Window
 from telemetry.sqlite_store import SqliteStore
 
 
-def forget(rows, *, now, visits=40, retention=None):
+def forget(rows, *, now, visits=40, retention=None, name="x"):
     """Put one series into an empty store, forget, and return the times that are left."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("CREATE TABLE series (id INTEGER PRIMARY KEY)")
+    connection.execute("CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT)")
     connection.execute(
         "CREATE TABLE samples (series_id, at REAL, value, PRIMARY KEY (series_id, at))"
     )
-    connection.execute("INSERT INTO series VALUES (1)")
+    connection.execute("INSERT INTO series VALUES (1, ?)", (name,))
     connection.executemany("INSERT INTO samples VALUES (1, ?, 0)", [(float(at),) for at in rows])
     forgetting = Forgetting(retention or Retention(86_400, full_seconds=3600, thin_step=60))
     for _ in range(visits):
@@ -39,6 +39,20 @@ def forget(rows, *, now, visits=40, retention=None):
 )
 def test_what_is_forgotten(rows, now, left):
     assert forget(rows, now=now) == left
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        pytest.param("demand", [10, 70], id="named"),
+        pytest.param("brief", [70], id="named with less"),
+        pytest.param("other", [70], id="not named"),
+    ],
+)
+def test_named_metrics_are_kept_longer_and_never_shorter(name, left):
+    retention = Retention(100, longer={"demand": 200.0, "brief": 1.0})
+
+    assert forget([10, 70], now=150.0, retention=retention, name=name) == left
 
 
 def test_one_visit_forgets_a_bounded_number_of_rows():

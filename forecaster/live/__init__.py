@@ -1,0 +1,1 @@
+"""The forecaster in service: demand kept current, forecasts remembered, judged and published."""
