@@ -18,6 +18,7 @@ from forecaster.live.service import ForecastService
 from forecaster.live.shadow import Shadow
 from forecaster.live.tenants import LargeTenants
 from forecaster.live.training import FittedBeside
+from forecaster.models.extras import ModelError
 from forecaster.models.model import Model
 from forecaster.pipeline import ForecastSettings, make_forecast
 from telemetry import catalog
@@ -113,7 +114,7 @@ def _members(config: Config, metrics: Metrics) -> Sequence[Model] | None:
         return None
     try:
         chosen = roster.named(names)
-    except (ValueError, DemandError) as error:
+    except ModelError as error:
         raise ConfigError(f"forecast.members: {error}") from error
     quick = {model.name for model in roster.cheap()}
     counted = metrics.counter(catalog.FORECAST_TRAININGS)

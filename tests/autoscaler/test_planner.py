@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from autoscaler.lead_time import Lead
 from autoscaler.observation import Fleet, Observation, Replica
 from autoscaler.plan import Mode, PlanState, Policy, Reason
 from autoscaler.planner import plan
-from forecaster.forecast import Forecast
+from forecaster.forecast import Doubt, Forecast
 from telemetry.lifecycle import ReplicaState
 
 NOW = 1_000.0
@@ -36,9 +37,9 @@ def seen(demand, *, held=0, found=None, tokens=10.0, at=NOW):
     return Observation(at, "m", found or fleet(), demand, held, tokens, tokens)
 
 
-def forecast(*levels, origin=NOW, step=10.0):
+def forecast(*levels, origin=NOW, step=10.0, doubts=()):
     values = np.array([[level / 2, level] for level in levels])
-    return Forecast(origin, step, (0.5, 0.9), values, model="fixed", residuals=100)
+    return Forecast(origin, step, (0.5, 0.9), values, model="fixed", residuals=100, doubts=doubts)
 
 
 def decide(observation, ahead=None, capacity=CAPACITY, *, policy=POLICY, state=None, now=NOW):
@@ -242,6 +243,51 @@ def test_unknown_capacity_does_not_keep_what_nobody_asks_for():
     decided, _ = decide(seen(0.0, found=fleet(serving=3)), None, None, policy=policy)
 
     assert decided.serving == 0
+
+
+@pytest.mark.parametrize("doubt", list(Doubt))
+def test_nothing_goes_down_on_the_word_of_a_forecast_that_is_doubted(doubt):
+    found = fleet(serving=5, standby=1)
+    ahead = forecast(5, 5, 5, 5, doubts=(doubt,))
+    decided, _ = decide(seen(1.0, found=found), ahead, state=PlanState())
+
+    assert tiers(decided) == (5, 1, Reason.DOUBT)
+    assert decided.numbers[f"doubt_{doubt}"] == 1.0
+
+
+def test_without_doubts_the_same_forecast_takes_replicas_away():
+    policy = replace(POLICY, hold_seconds=0.0)
+    decided, _ = decide(seen(1.0, found=fleet(serving=5)), forecast(5, 5, 5, 5), policy=policy)
+
+    assert tiers(decided) == (1, 0, Reason.DEMAND_FORECAST)
+
+
+def test_a_doubted_forecast_may_still_raise():
+    ahead = forecast(40, 40, 40, 40, doubts=(Doubt.GAPS,))
+    decided, _ = decide(seen(1.0, found=fleet(serving=5)), ahead)
+
+    assert tiers(decided) == (8, 0, Reason.DEMAND_FORECAST)
+
+
+def test_a_doubt_outlasts_the_hold():
+    policy, ahead = replace(POLICY, hold_seconds=0.0), forecast(5, 5, 5, 5, doubts=(Doubt.SHORT,))
+    state = PlanState()
+    for second in range(5):
+        moment = NOW + second
+        decided, state = decide(
+            seen(1.0, found=fleet(serving=5), at=moment),
+            ahead, policy=policy, state=state, now=moment,
+        )  # fmt: skip
+
+    assert tiers(decided) == (5, 0, Reason.DOUBT)
+
+
+def test_a_reactive_policy_asks_no_forecast_and_has_no_doubts():
+    policy = replace(POLICY, mode=Mode.REACTIVE, hold_seconds=0.0)
+    ahead = forecast(5, 5, 5, 5, doubts=(Doubt.GAPS,))
+    decided, _ = decide(seen(1.0, found=fleet(serving=5)), ahead, policy=policy)
+
+    assert tiers(decided) == (1, 0, Reason.DEMAND_NOW)
 
 
 def test_a_clock_set_back_does_not_hold_for_ever():

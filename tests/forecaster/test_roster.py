@@ -3,6 +3,7 @@
 import pytest
 
 from forecaster import roster
+from forecaster.models.extras import ModelError
 
 
 def test_every_name_is_there_once() -> None:
@@ -22,5 +23,5 @@ def test_models_are_found_by_name_in_the_order_asked() -> None:
 
 
 def test_an_unknown_name_is_answered_by_what_there_is() -> None:
-    with pytest.raises(ValueError, match="no model 'lstm'; there are: last value, "):
+    with pytest.raises(ModelError, match="no model 'lstm'; there are: last value, "):
         roster.named(["lstm"])

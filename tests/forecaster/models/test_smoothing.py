@@ -111,3 +111,15 @@ def test_the_season_to_begin_with_is_not_taken_from_the_newer_half() -> None:
 def test_holt_winters_declines_less_than_two_seasons() -> None:
     assert not HoltWinters().can_fit(history_of(roots(71), season=36))
     assert HoltWinters().can_fit(history_of(roots(72), season=36))
+
+
+@pytest.mark.parametrize("model", [DampedTrend(), HoltWinters()], ids=lambda model: model.name)
+def test_what_was_learnt_follows_a_later_history(model):
+    rng = np.random.default_rng(0)
+    values = 10 + np.sin(np.arange(6 * 48) / 48 * 2 * np.pi) + 0.1 * rng.normal(size=6 * 48)
+    early, late = (History(values[:size], 1800.0, 48) for size in (5 * 48, 6 * 48))
+    now = np.array([late.size - 1])
+
+    followed = model.fit(early).at(late).paths(now, np.array([1, 6]))
+
+    np.testing.assert_allclose(followed, model.fit(late).paths(now, np.array([1, 6])), atol=0.3)

@@ -1,0 +1,1 @@
+"""Foundation models of others, each behind the seam of a foundation model."""
