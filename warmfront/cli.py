@@ -11,6 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
+from forecaster.cli.arguments import add_forecast, with_action
+from warmfront.completion import add_completion
 from warmfront.config import Config, load_config
 from warmfront.errors import WarmfrontError
 from warmfront.keys.commands import add_keys
@@ -23,7 +25,10 @@ DEFAULT_CONFIG = Path("warmfront.toml")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 wrongly asked, 130 stopped."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["forecast"]:
+        words[1:] = with_action(words[1:])
+    arguments = _parser().parse_args(words)
     try:
         status: int = arguments.command(arguments)
     except WarmfrontError as error:
@@ -47,11 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands)
     _add_down(commands)
     _add_replay(commands)
-    _add_forecast(commands)
+    add_forecast(commands)
     _add_autoscaler(commands)
     add_models(commands, lambda arguments: _config(arguments).state_dir / "models")
     add_keys(commands, _key_file)
     add_rollout(commands, _config)
+    add_completion(commands, _parser)
     return parser
 
 
@@ -102,16 +108,6 @@ def _add_replay(commands: Any) -> None:
     parser.add_argument("--plain", action="store_true", help="a progress bar without live view")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores there as well")
     parser.set_defaults(command=_replay)
-
-
-def _add_forecast(commands: Any) -> None:
-    parser = commands.add_parser("forecast", help="forecast the demand of a trace")
-    parser.add_argument("trace", type=Path, help="CSV of requests, per request or per interval")
-    parser.add_argument("--step", type=float, default=600.0, help="seconds (default: 600)")
-    parser.add_argument("--season", type=float, default=86_400.0, help="seconds (default: a day)")
-    parser.add_argument("--horizon", type=int, default=6, help="steps ahead (default: 6)")
-    parser.add_argument("--json", action="store_true", help="machine-readable")
-    parser.set_defaults(command=_forecast)
 
 
 def _add_autoscaler(commands: Any) -> None:
@@ -177,19 +173,6 @@ def _replay(arguments: argparse.Namespace) -> int:
     if status == INTERRUPTED:
         Console().print("Stopped before its end; nothing is left running.")
     return status
-
-
-def _forecast(arguments: argparse.Namespace) -> int:
-    from forecaster import cli  # noqa: PLC0415
-
-    return cli.run(
-        arguments.trace,
-        step=arguments.step,
-        season=arguments.season,
-        horizon_steps=arguments.horizon,
-        as_json=arguments.json,
-        out=sys.stdout,
-    )
 
 
 def _ledger(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,91 @@
+"""`predict`: the quantiles of what follows, the highest of a window, or whole scenarios."""
+
+from rich.console import RenderableType
+
+from forecaster.cli.asked import Asked
+from forecaster.cli.documents import (
+    at_levels,
+    forecast_document,
+    highest_records,
+    path_records,
+    quantile_records,
+)
+from forecaster.cli.forecasting import forecast_of
+from forecaster.cli.loading import prepared
+from forecaster.cli.output.result import Records, Result
+from forecaster.cli.progress import OnProgress
+from forecaster.cli.settings import settings_of
+from forecaster.cli.tables.members import member_table
+from forecaster.cli.tables.quantiles import SHOWN, highest_table, quantile_table
+from forecaster.cli.tables.scenarios import scenario_table
+from forecaster.cli.tables.trust import trust
+from forecaster.demand.demand import Demand, DemandError
+from forecaster.forecast import Forecast, Highest
+from forecaster.pipeline import Outcome
+from forecaster.scenarios import Scenarios
+
+
+def predict(asked: Asked, demand: Demand, _on_progress: OnProgress) -> Result:
+    """Forecast what follows the demand."""
+    demand = prepared(asked, demand)
+    settings = settings_of(asked, demand)
+    outcome = forecast_of(asked, demand, settings)
+    forecast = outcome.forecast
+    if asked.quantiles is not None:
+        forecast = at_levels(forecast, asked.quantiles)
+    lead, window = _window(asked, forecast)
+    return Result(
+        _shown(asked, demand, Outcome(forecast, outcome.members)),
+        forecast_document(
+            Outcome(forecast, outcome.members), demand, lead=lead, window=window, paths=asked.paths
+        ),
+        _records(asked, forecast),
+    )
+
+
+def _shown(asked: Asked, demand: Demand, outcome: Outcome) -> list[RenderableType]:
+    forecast, name, zone = outcome.forecast, demand.name, asked.zone
+    levels = asked.quantiles or SHOWN
+    highest = _highest(asked, forecast)
+    parts: list[RenderableType] = []
+    if highest is not None:
+        few = at_levels(forecast, levels)
+        parts.append(highest_table(_again(few, highest), forecast, name, zone))
+    elif asked.paths:
+        parts.append(scenario_table(forecast, _scenarios(forecast), asked.paths, name, zone))
+    else:
+        parts += [quantile_table(forecast, name, zone, levels), member_table(outcome.members)]
+    said = trust(forecast, demand)
+    return [*parts, said] if said.plain else parts
+
+
+def _records(asked: Asked, forecast: Forecast) -> Records:
+    highest = _highest(asked, forecast)
+    if highest is not None:
+        return highest_records(highest, asked.zone)
+    if asked.paths:
+        return path_records(forecast, _scenarios(forecast), asked.paths, asked.zone)
+    return quantile_records(forecast, asked.zone)
+
+
+def _window(asked: Asked, forecast: Forecast) -> tuple[float, float | None]:
+    """Return where the asked window begins and how long it is; no length where none is asked."""
+    lead = asked.lead or 0.0
+    if asked.lead is None and asked.window is None:
+        return lead, None
+    return lead, asked.window or max(forecast.steps * forecast.step - lead, forecast.step)
+
+
+def _highest(asked: Asked, forecast: Forecast) -> Highest | None:
+    lead, window = _window(asked, forecast)
+    return None if window is None else forecast.highest(lead=lead, window=window)
+
+
+def _again(few: Forecast, highest: Highest) -> Highest:
+    return few.highest(lead=highest.begins - few.origin, window=highest.ends - highest.begins)
+
+
+def _scenarios(forecast: Forecast) -> Scenarios:
+    if forecast.scenarios is None:
+        raise DemandError("no scenarios were drawn: there are too few past errors to draw from")
+    return forecast.scenarios

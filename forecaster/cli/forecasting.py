@@ -1,0 +1,81 @@
+"""How the command line forecasts: with the members, the calendar and the seed that were asked."""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from forecaster import roster
+from forecaster.calendars.adjustment import forecast_with_calendar
+from forecaster.calendars.calendar import Calendar
+from forecaster.calendars.calendar_file import read_calendar
+from forecaster.cli.asked import Asked
+from forecaster.cli.durations import spoken
+from forecaster.demand.demand import Demand, DemandError
+from forecaster.history import History
+from forecaster.models.extras import ModelError
+from forecaster.models.model import Model
+from forecaster.pipeline import LEAST_POINTS, ForecastSettings, Outcome, make_forecast
+from forecaster.plot.axis import DATED
+from forecaster.scoring.backtest import Make
+
+
+def members_of(asked: Asked) -> Sequence[Model]:
+    """Return the models that were named, or the default roster."""
+    if asked.members is None:
+        return roster.cheap()
+    try:
+        return roster.named(asked.members)
+    except ModelError as error:
+        raise DemandError(str(error)) from error
+
+
+def maker(asked: Asked, models: Sequence[Model]) -> Make:
+    """Return what makes a forecast of demand alone; None where no model has enough to go by."""
+    calendar = _calendar(asked)
+
+    def plainly(
+        demand: Demand, settings: ForecastSettings, *, siblings: Sequence[Demand] = ()
+    ) -> Outcome | None:
+        if not _can_forecast(models, demand, settings):
+            return None
+        return make_forecast(demand, settings, models=models, siblings=siblings, seed=asked.seed)
+
+    def make(demand: Demand, settings: ForecastSettings, /) -> Outcome | None:
+        zone = _zone(asked, demand)
+        return forecast_with_calendar(demand, settings, calendar, zone, make=plainly)
+
+    return make
+
+
+def forecast_of(asked: Asked, demand: Demand, settings: ForecastSettings) -> Outcome:
+    """Return the forecast of what follows; raise DemandError where too little is known."""
+    outcome = maker(asked, members_of(asked))(demand, settings)
+    if outcome is None:
+        raise DemandError(
+            f"{demand.name}: too little demand is known to forecast from: expected {LEAST_POINTS} "
+            f"steps of {spoken(settings.step_seconds)} or more, the last within a season of the "
+            f"end{', and enough for the members named' if asked.members else ''}"
+        )
+    return outcome
+
+
+def _can_forecast(models: Sequence[Model], demand: Demand, settings: ForecastSettings) -> bool:
+    """Tell whether any of the models can be fitted to what is known."""
+    rates = demand.telling[-settings.history_steps :]
+    known = np.flatnonzero(np.isfinite(rates))
+    if known.size < LEAST_POINTS:
+        return False
+    history = History.of_rates(
+        rates[known[0] : known[-1] + 1], step=settings.step_seconds, season=settings.season_steps
+    )
+    return any(model.can_fit(history) for model in models)
+
+
+def _calendar(asked: Asked) -> Calendar | None:
+    return None if asked.calendar is None else read_calendar(asked.calendar, zone=asked.zone)
+
+
+def _zone(asked: Asked, demand: Demand) -> ZoneInfo | None:
+    """Return the zone whose clock demand follows; none where demand has no date."""
+    return asked.zone if demand.origin >= DATED else None

@@ -1,0 +1,48 @@
+"""Sentences on how far a forecast can be trusted, and on what was mended for it."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.text import Text
+
+from forecaster.cli.digits import level, share
+from forecaster.demand.demand import Demand
+from forecaster.forecast import Doubt, Forecast
+
+DOUBTS: Mapping[Doubt, str] = {
+    Doubt.GAPS: "too much of the recent demand is unknown",
+    Doubt.LATE: "the newest demand is not known yet",
+    Doubt.SHORT: "there are too few past errors to know the tails",
+    Doubt.UNCALIBRATED: "demand has left its quantiles more often than they say",
+}
+_TOLD = (0.5, 0.9, 0.99)
+
+
+def trust(forecast: Forecast, demand: Demand) -> Text:
+    """Return what to know before acting on the forecast, a sentence to a line."""
+    text = Text("\n").join([*_calibration(forecast), *_doubts(forecast), *_repairs(demand)])
+    text.rstrip()
+    return text
+
+
+def _calibration(forecast: Forecast) -> Iterator[Text]:
+    known = forecast.calibration
+    if known is None:
+        yield Text(f"The quantiles rest on {forecast.residuals:,} past errors.")
+        return
+    shares = ", ".join(
+        f"{share(known.coverage[quantile], 1)} at or below {level(quantile)}"
+        for quantile in _TOLD
+        if quantile in known.coverage
+    )
+    yield Text(f"Of {known.errors:,} recent outcomes, {shares}.")
+
+
+def _doubts(forecast: Forecast) -> Iterator[Text]:
+    if forecast.doubts:
+        reasons = "; ".join(DOUBTS[doubt] for doubt in forecast.doubts)
+        yield Text(f"Not good enough to scale down on: {reasons}.", style="yellow")
+
+
+def _repairs(demand: Demand) -> Iterator[Text]:
+    for sentence in demand.repairs:
+        yield Text(sentence, style="dim")
