@@ -56,14 +56,17 @@ def make_forecast(
 
     `models` are the members, the cheap ones of the roster unless others are given; `siblings`
     are like demands whose errors stand in while there are few. None where too few points are
-    known, or none within the last season.
+    known, none within the last season, or too few for any of the members.
     """
     known = _known(demand, settings)
     if known is None:
         return None
     past = Past.of(known.history, first=known.late + 1, last=known.late + settings.horizon_steps)
     prior = Prior(sibling_errors(siblings, settings, past.horizons), _least_deviation(demand))
-    members = roster.cheap() if models is None else models
+    asked = roster.cheap() if models is None else models
+    members = [model for model in asked if model.can_fit(known.history)]
+    if not members:
+        return None
     levels = np.asarray(settings.quantiles)
     combination = combine(members, known.history, past, levels, prior)
     forecast = _forecast(known, combination, settings)

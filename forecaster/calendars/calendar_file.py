@@ -22,7 +22,11 @@ def read_calendar(path: Path, *, zone: tzinfo = UTC) -> Calendar:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CalendarError(
+            f"cannot read the calendar {path}: {error.strerror or error}"
+        ) from error
+    except UnicodeDecodeError as error:
         raise CalendarError(f"cannot read the calendar {path}: {error}") from error
     parse = parse_icalendar if path.suffix.lower() == ".ics" else parse_calendar
     try:

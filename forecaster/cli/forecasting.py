@@ -1,9 +1,8 @@
 """How the command line forecasts: with the members, the calendar and the seed that were asked."""
 
 from collections.abc import Sequence
+from functools import partial
 from zoneinfo import ZoneInfo
-
-import numpy as np
 
 from forecaster import roster
 from forecaster.calendars.adjustment import forecast_with_calendar
@@ -12,7 +11,6 @@ from forecaster.calendars.calendar_file import read_calendar
 from forecaster.cli.asked import Asked
 from forecaster.cli.durations import spoken
 from forecaster.demand.demand import Demand, DemandError
-from forecaster.history import History
 from forecaster.models.extras import ModelError
 from forecaster.models.model import Model
 from forecaster.pipeline import LEAST_POINTS, ForecastSettings, Outcome, make_forecast
@@ -34,12 +32,7 @@ def maker(asked: Asked, models: Sequence[Model]) -> Make:
     """Return what makes a forecast of demand alone; None where no model has enough to go by."""
     calendar = _calendar(asked)
 
-    def plainly(
-        demand: Demand, settings: ForecastSettings, *, siblings: Sequence[Demand] = ()
-    ) -> Outcome | None:
-        if not _can_forecast(models, demand, settings):
-            return None
-        return make_forecast(demand, settings, models=models, siblings=siblings, seed=asked.seed)
+    plainly = partial(make_forecast, models=models, seed=asked.seed)
 
     def make(demand: Demand, settings: ForecastSettings, /) -> Outcome | None:
         zone = _zone(asked, demand)
@@ -58,18 +51,6 @@ def forecast_of(asked: Asked, demand: Demand, settings: ForecastSettings) -> Out
             f"end{', and enough for the members named' if asked.members else ''}"
         )
     return outcome
-
-
-def _can_forecast(models: Sequence[Model], demand: Demand, settings: ForecastSettings) -> bool:
-    """Tell whether any of the models can be fitted to what is known."""
-    rates = demand.telling[-settings.history_steps :]
-    known = np.flatnonzero(np.isfinite(rates))
-    if known.size < LEAST_POINTS:
-        return False
-    history = History.of_rates(
-        rates[known[0] : known[-1] + 1], step=settings.step_seconds, season=settings.season_steps
-    )
-    return any(model.can_fit(history) for model in models)
 
 
 def _calendar(asked: Asked) -> Calendar | None:

@@ -15,6 +15,7 @@ from forecaster.history import Floats
 _WIDENING = 4.0  # n independent errors see too little of the tails: wider by 1 + 4/n
 _SHARPNESS = 30.0  # a scale whose quantiles lose 10 % more counts by exp(-3)
 _POOL = 40.0  # independent errors below which those of siblings count too
+_SMOOTHINGS = 2
 _TRACKED_FROM = 0.9  # the quantiles that pools are sized by
 _PACE = 0.05  # of the scale, at each origin
 
@@ -83,7 +84,15 @@ def _offsets(scaled: Floats, past: Past, levels: Floats, prior: Prior, scale: Fl
     guess = normal * np.maximum(_deviation(errors), prior.least / scale[-1])
     unseen = np.minimum(levels, 1.0 - levels) * (told + 1.0) < 1.0
     outward = np.where(unseen & (np.abs(guess) > np.abs(outward)), guess, outward)
-    return np.asarray(middle + outward * (1.0 + _WIDENING / told))
+    return _smooth(middle + outward * (1.0 + _WIDENING / told))
+
+
+def _smooth(offsets: Floats) -> Floats:
+    """Even out neighbouring horizons: few errors make each of them rough in its own way."""
+    for _ in range(_SMOOTHINGS if len(offsets) > 2 else 0):  # noqa: PLR2004 - two have no middle
+        between = 0.25 * offsets[:-2] + 0.5 * offsets[1:-1] + 0.25 * offsets[2:]
+        offsets = np.concatenate([offsets[:1], between, offsets[-1:]])
+    return offsets
 
 
 def _pooled(scaled: Floats, past: Past, prior: Prior) -> tuple[Floats, Floats, Floats]:

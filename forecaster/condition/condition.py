@@ -109,7 +109,7 @@ def _repairs(findings: tuple[Finding, ...]) -> list[str]:
     if len(findings) <= _MANY:
         return [f"{finding.sentence} It is not learned from." for finding in findings]
     longest = max(findings, key=lambda one: one.end - one.start)
-    kind = findings[0].kind.value
+    kind = findings[0].kind.value.replace("_", " ")
     return [f"{len(findings)} stretches ({kind}) are not learned from. One: {longest.sentence}"]
 
 

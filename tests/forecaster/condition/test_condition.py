@@ -98,7 +98,7 @@ def test_many_of_a_kind_are_told_together():
 
     (sentence,) = mended(demand(values)).repairs
 
-    assert sentence.startswith("5 stretches (reads_zero) are not learned from.")
+    assert sentence.startswith("5 stretches (reads zero) are not learned from.")
 
 
 def test_what_was_ignored_stays_ignored_and_is_not_judged():

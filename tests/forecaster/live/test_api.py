@@ -68,12 +68,12 @@ async def test_the_highest_of_a_window_can_be_asked(world, forecast, query, begi
     np.testing.assert_allclose(body["highest"]["values"], highest.values, rtol=1e-5)
 
 
-async def test_some_of_the_paths_can_be_asked(forecast):
+async def test_some_of_the_paths_can_be_asked_and_are_picked_evenly(forecast):
     _, body = await ask(forecast, "/api/forecast?paths=2")
 
     assert body["paths"] == {
-        "rate": [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]],
-        "input_tokens": [[0.0, 10.0, 20.0], [30.0, 40.0, 50.0]],
+        "rate": [[0.0, 1.0, 2.0], [12.0, 13.0, 14.0]],
+        "input_tokens": [[0.0, 10.0, 20.0], [120.0, 130.0, 140.0]],
         "output_tokens": None,
     }
 
