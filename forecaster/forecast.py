@@ -30,7 +30,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How recent demand fell among the quantiles that were forecast for it."""
+    """How recent demand fell among the quantiles as they are now, which were read from it."""
 
     coverage: Mapping[float, float]  # share of demand at or below each quantile
     errors: int  # matured forecasts that this rests on

@@ -9,6 +9,7 @@ from forecaster import roster
 from forecaster.combination.asking import Past
 from forecaster.combination.combine import Combination, combine
 from forecaster.combination.conformal import Prior
+from forecaster.combination.quantiles import pinball
 from forecaster.combination.weights import BUCKETS_MINUTES, buckets
 from forecaster.demand.demand import REQUESTS, Demand
 from forecaster.doubts import doubts_about
@@ -171,14 +172,16 @@ def _lengths(known: _Known, past: Past) -> Lengths | None:
 
 
 def _calibration(combination: Combination, settings: ForecastSettings) -> Calibration | None:
-    """Return how demand fell among the quantiles at the past origins, as calibrated now."""
+    """Return how demand fell among the quantiles at the past origins that they were read from."""
     actual = combination.past.actual[..., None]
     known = np.isfinite(actual)
     if not known.any():
         return None
     below = ((actual <= combination.quantiles) & known).sum(axis=(0, 1)) / known.sum()
     coverage = dict(zip(settings.quantiles, below.tolist(), strict=True))
-    return Calibration(coverage, int(known.any(axis=1).sum()))
+    errors = (actual**2 - np.maximum(combination.quantiles, 0.0) ** 2)[known[..., 0]]
+    loss = float(pinball(errors, np.asarray(settings.quantiles)).mean())
+    return Calibration(coverage, int(known.any(axis=1).sum()), loss)
 
 
 def _members(combination: Combination, history: History) -> tuple[Member, ...]:

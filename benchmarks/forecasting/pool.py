@@ -17,7 +17,7 @@ from report import Row
 from forecaster.forecast import QUANTILES, Forecast
 from forecaster.pipeline import make_forecast
 from forecaster.scoring.outlook import Outlook
-from forecaster.scoring.reactive import PEERS, Family, Hindsight, static, tune
+from forecaster.scoring.reactive import PEERS, Hindsight, static, tune
 from forecaster.scoring.warm_pool import Need, Pool, Replay, cost, foresight, replay
 from forecasting import folder, ours
 from forecasting.tested import Floats, Indices, Tested
@@ -30,11 +30,6 @@ EACH_BAR = 1.02
 _HORIZON = 60
 _CHUNK = 24  # decisions that a process takes on at once
 # So wide that hindsight does not choose at its edge: a miss that costs 100 wants many spares.
-_FAMILY = Family(
-    minutes=(0.0, 3.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0),
-    factors=(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.5, 3.0),
-    spares=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0),
-)
 _EVEN = (np.arange(1000) + 0.5) / 1000  # probabilities at which steps are added up to a window
 
 Outlooks = Mapping[tuple[float, Need], Sequence[Outlook]]  # by lead and need, one for each series
@@ -128,7 +123,7 @@ def _paid(replays: Sequence[Replay], outlooks: Sequence[Outlook], setting: Setti
         np.array([float(cost(told.replicas(one, beta), one, beta, need)) for one, told in both]),
         costs(lambda one: foresight(one, beta, need)),
         {name: costs(rule) for name, rule in rules.items()},
-        tune(replays, beta, need=need, family=_FAMILY),
+        tune(replays, beta, need=need),
     )
 
 

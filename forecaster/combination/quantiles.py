@@ -38,12 +38,17 @@ def quantiles_by_level(errors: Floats, weights: Floats, levels: Floats) -> Float
     return np.concatenate(columns, axis=-1)
 
 
+def pinball(errors: Floats, levels: Floats) -> Floats:
+    """Return what quantiles at these levels lose by errors: what came less the quantile."""
+    return np.asarray(np.maximum(levels * errors, (levels - 1.0) * errors))
+
+
 def mean_loss(errors: Floats, weights: Floats, levels: Floats) -> Floats:
     """Return the pinball loss of errors (what came less the quantile), averaged over the rows.
 
     `errors` is rows x columns x levels, the result columns x levels; NaN where nothing is known.
     """
-    lost = np.maximum(levels * errors, (levels - 1.0) * errors)
+    lost = pinball(errors, levels)
     known = np.isfinite(lost)
     weight = known * weights[:, None, None]
     with np.errstate(invalid="ignore"):

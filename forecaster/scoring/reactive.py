@@ -49,9 +49,9 @@ def static(played: Replay) -> Floats:
 class Family:
     """All rules among which hindsight chooses."""
 
-    minutes: tuple[float, ...] = (0.0, 3.0, 5.0, 10.0, 15.0, 30.0, 60.0)
-    factors: tuple[float, ...] = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.5)
-    spares: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0)
+    minutes: tuple[float, ...] = (0.0, 3.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0)
+    factors: tuple[float, ...] = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.5, 3.0)
+    spares: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

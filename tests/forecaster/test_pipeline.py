@@ -62,6 +62,7 @@ def test_quantiles_cover_as_much_as_they_say() -> None:
     assert made is not None
     assert made.forecast.calibration is not None
     covered = made.forecast.calibration.coverage
+    assert 0 < made.forecast.calibration.loss < 10
     assert {q: covered[q] for q in (0.1, 0.5, 0.9)} == pytest.approx(
         {0.1: 0.1, 0.5: 0.5, 0.9: 0.9}, abs=0.04
     )

@@ -34,7 +34,7 @@ def _calibration(forecast: Forecast) -> Iterator[Text]:
         for quantile in _TOLD
         if quantile in known.coverage
     )
-    yield Text(f"Of {known.errors:,} recent outcomes, {shares}.")
+    yield Text(f"Fitted to {known.errors:,} recent outcomes, of which {shares}.")
 
 
 def _doubts(forecast: Forecast) -> Iterator[Text]:

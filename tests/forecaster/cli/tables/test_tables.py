@@ -124,7 +124,7 @@ def test_doubts_and_repairs_are_sentences() -> None:
     )
 
     assert trust(made, demand).plain == (
-        "Of 1,234 recent outcomes, 48.0% at or below p50, 91.0% at or below p90, "
+        "Fitted to 1,234 recent outcomes, of which 48.0% at or below p50, 91.0% at or below p90, "
         "99.4% at or below p99.\n"
         "Not good enough to scale down on: too much of the recent demand is unknown; "
         "the newest demand is not known yet.\n"
