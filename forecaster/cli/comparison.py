@@ -7,7 +7,7 @@ import numpy as np
 
 from forecaster.cli.asked import Asked
 from forecaster.cli.digits import json_number
-from forecaster.cli.forecasting import maker
+from forecaster.cli.forecasting import past_maker
 from forecaster.cli.output.result import Cell
 from forecaster.cli.progress import OnProgress
 from forecaster.cli.trial import COMBINATION, Course, Trial, run_trial
@@ -53,9 +53,9 @@ def compare_all(
     asked: Asked, models: Sequence[Model], course: Course, on_progress: OnProgress
 ) -> list[Compared]:
     """Return the combination, each model alone, simple forecasts and reactive rules."""
-    ways = {COMBINATION: maker(asked, models)}
+    ways = {COMBINATION: past_maker(asked, models)}
     if len(models) > 1:
-        ways |= {model.name: maker(asked, [model]) for model in models}
+        ways |= {model.name: past_maker(asked, [model]) for model in models}
     total = len(ways) * int(course.origins.size)
     trials = [
         run_trial(name, make, course, _shifted(on_progress, at, total))

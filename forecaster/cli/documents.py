@@ -19,18 +19,34 @@ def at_levels(forecast: Forecast, levels: tuple[float, ...]) -> Forecast:
     return replace(forecast, quantiles=levels, values=forecast.values[:, places])
 
 
+def highest_at_levels(highest: Highest, levels: tuple[float, ...]) -> Highest:
+    """Return the same highest rate at these of its levels alone: fewer would not tell it as well."""
+    places = [highest.quantiles.index(quantile) for quantile in levels]
+    return replace(highest, quantiles=levels, values=highest.values[places])
+
+
 def forecast_document(
-    outcome: Outcome, demand: Demand, *, lead: float, window: float | None, paths: int
+    outcome: Outcome, demand: Demand, *, highest: Highest | None, paths: int
 ) -> dict[str, object]:
     """Return the forecast with its members, and what was mended in the demand."""
     from forecaster.live.api import Query, forecast_body  # noqa: PLC0415 - imports a web server
 
     return {
         "name": demand.name,
-        **forecast_body(outcome.forecast, Query(lead, window, paths)),
+        **forecast_body(outcome.forecast, Query(paths=paths)),
+        **({} if highest is None else {"highest": _highest_document(highest)}),
         "residuals": outcome.forecast.residuals,
         "members": member_documents(outcome.members),
         "repairs": list(demand.repairs),
+    }
+
+
+def _highest_document(highest: Highest) -> dict[str, object]:
+    return {
+        "begins": highest.begins,
+        "ends": highest.ends,
+        "quantiles": list(highest.quantiles),
+        "values": [json_number(value) for value in highest.values.tolist()],
     }
 
 

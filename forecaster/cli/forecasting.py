@@ -10,6 +10,7 @@ from forecaster.calendars.calendar import Calendar
 from forecaster.calendars.calendar_file import read_calendar
 from forecaster.cli.asked import Asked
 from forecaster.cli.durations import spoken
+from forecaster.cli.loading import prepared
 from forecaster.demand.demand import Demand, DemandError
 from forecaster.models.extras import ModelError
 from forecaster.models.model import Model
@@ -31,7 +32,6 @@ def members_of(asked: Asked) -> Sequence[Model]:
 def maker(asked: Asked, models: Sequence[Model]) -> Make:
     """Return what makes a forecast of demand alone; None where no model has enough to go by."""
     calendar = _calendar(asked)
-
     plainly = partial(make_forecast, models=models, seed=asked.seed)
 
     def make(demand: Demand, settings: ForecastSettings, /) -> Outcome | None:
@@ -39,6 +39,16 @@ def maker(asked: Asked, models: Sequence[Model]) -> Make:
         return forecast_with_calendar(demand, settings, calendar, zone, make=plainly)
 
     return make
+
+
+def past_maker(asked: Asked, models: Sequence[Model]) -> Make:
+    """Return what forecasts again from a past origin, mending by what was known then alone."""
+    make = maker(asked, models)
+
+    def made(demand: Demand, settings: ForecastSettings, /) -> Outcome | None:
+        return make(prepared(asked, demand), settings)
+
+    return made
 
 
 def forecast_of(asked: Asked, demand: Demand, settings: ForecastSettings) -> Outcome:

@@ -14,7 +14,7 @@ from forecaster.history import Floats
 
 _WIDENING = 4.0  # n independent errors see too little of the tails: wider by 1 + 4/n
 _SHARPNESS = 30.0  # a scale whose quantiles lose 10 % more counts by exp(-3)
-_POOL = 40.0  # independent errors below which those of siblings count too
+_POOL = 40.0  # independent errors below which those of other horizons and siblings count too
 _SMOOTHINGS = 2
 _TRACKED_FROM = 0.9  # the quantiles that pools are sized by
 _PACE = 0.05  # of the scale, at each origin
@@ -84,7 +84,14 @@ def _offsets(scaled: Floats, past: Past, levels: Floats, prior: Prior, scale: Fl
     guess = normal * np.maximum(_deviation(errors), prior.least / scale[-1])
     unseen = np.minimum(levels, 1.0 - levels) * (told + 1.0) < 1.0
     outward = np.where(unseen & (np.abs(guess) > np.abs(outward)), guess, outward)
-    return _smooth(middle + outward * (1.0 + _WIDENING / told))
+    return _smooth(_shared(middle + outward * (1.0 + _WIDENING / told), told))
+
+
+def _shared(offsets: Floats, told: Floats) -> Floats:
+    """Let horizons that few errors tell of take after all: else each is a draw of its own."""
+    own = np.clip(told / _POOL, 0.0, 1.0)
+    mean = (told * offsets).sum(axis=0) / told.sum()
+    return np.asarray(own * offsets + (1.0 - own) * mean)
 
 
 def _smooth(offsets: Floats) -> Floats:

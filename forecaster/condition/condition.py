@@ -1,6 +1,6 @@
 """The condition of a demand series: what was found in it, and what of it not to learn from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -67,6 +67,7 @@ def examine(demand: Demand, *, season: int | None = None) -> Condition:
     """
     day = season or max(1, round(_DAY / demand.step))
     values = demand.telling
+    usual = usual_level(values, day)
     down = outages(values, day)
     values = _without(values, down)
     frozen = stuck(values)
@@ -77,7 +78,7 @@ def examine(demand: Demand, *, season: int | None = None) -> Condition:
     shifts = level_shifts(values, day, begins=begins)
     found = [
         *_gaps(demand),
-        *(_outage(demand, run, usual_level(demand.telling, day)) for run in down),
+        *(_outage(demand, run, usual) for run in down),
         *(_stuck(demand, run) for run in frozen),
         *(_rise(demand, Kind.SPIKE, rise.run, rise.factor) for rise in lone),
         *(_rise(demand, Kind.SURGE, rise.run, rise.factor) for rise in surges(values, day)),
@@ -97,15 +98,24 @@ def mended(demand: Demand, *, season: int | None = None) -> Demand:
     condition = examine(demand, season=season)
     if not condition.of(*IGNORED_KINDS):
         return demand
-    sentences = [line for kind in IGNORED_KINDS for line in _repairs(condition.of(kind))]
-    return replace(demand, ignored=condition.ignored, repairs=(*demand.repairs, *sentences))
+    told = (*demand.repairs, *repairs(condition.findings))
+    return replace(demand, ignored=condition.ignored, repairs=told)
+
+
+def repairs(findings: Sequence[Finding]) -> list[str]:
+    """Return a sentence on each of the findings that are ignored, on many of a kind one."""
+    return [
+        sentence
+        for kind in IGNORED_KINDS
+        for sentence in _repairs([one for one in findings if one.kind is kind])
+    ]
 
 
 def _without(values: Floats, stretches: Iterable[Run]) -> Floats:
     return np.where(covered(list(stretches), values.size), np.nan, values)
 
 
-def _repairs(findings: tuple[Finding, ...]) -> list[str]:
+def _repairs(findings: Sequence[Finding]) -> list[str]:
     if len(findings) <= _MANY:
         return [f"{finding.sentence} It is not learned from." for finding in findings]
     longest = max(findings, key=lambda one: one.end - one.start)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.condition.runs import Mask, Run, runs
-from forecaster.condition.usual import at_time_of_day, by_day, nearby, noise
+from forecaster.condition.usual import at_time_of_day, by_day, middle, nearby, noise
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -68,7 +68,7 @@ def usual_level(values: Floats, season: int) -> Floats:
 def _lows(values: Floats, season: int) -> _Lows:
     usual = usual_level(values, season)
     roots = np.sqrt(values)
-    spread = noise(roots, nearby(roots, max(3, season // 48), 0.5), season)
+    spread = noise(roots, middle(roots, season), season)
     mask = np.isfinite(values) & (usual > 0) & (values <= NEAR_ZERO * usual)
     return _Lows(mask, usual, roots, spread, season)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecaster.condition.runs import Mask, Run, runs
-from forecaster.condition.usual import at_time_of_day, by_day, nearby, noise, smooth
+from forecaster.condition.usual import at_time_of_day, by_day, middle, nearby, noise, smooth
 
 Floats = NDArray[np.float64]
 
@@ -32,15 +32,16 @@ def spikes(values: Floats, season: int) -> list[Rise]:
 
     One that reaches the last steps may be the beginning of something and is none.
     """
-    middle = _middle(values, season)
-    far = _far(values, middle, season)
+    level = middle(np.sqrt(values), season)
+    far = _far(values, level, season)
+    seen = _seen_by_day(far, season)
     longest = max(1, season // 96)
     return [
-        Rise(run, float(np.max(values[run.steps] / middle[run.steps] ** 2)))
+        Rise(run, float(np.max(values[run.steps] / level[run.steps] ** 2)))
         for run in runs(far)
         if run.size <= longest
         and _has_passed(run, values, longest)
-        and not _comes_again(run, far, season)
+        and not _comes_again(run, seen)
     ]
 
 
@@ -56,40 +57,41 @@ def surges(values: Floats, season: int) -> list[Rise]:
     excess = np.full(values.size, np.nan)
     known = (level > _NOTHING**2) & (usual > _NOTHING**2)
     excess[known] = np.log(level[known] / usual[known])
-    middle = nearby(excess, season, 0.5, every=max(1, season // 24))
-    high = excess - middle > np.maximum(np.log(_TWICE), _FAR * noise(excess, middle, season))
+    around = nearby(excess, season, 0.5, every=max(1, season // 24))
+    high = excess - around > np.maximum(np.log(_TWICE), _FAR * noise(excess, around, season))
+    seen = _seen_by_day(high, season)
     longest = max(1, season // 96)
     return [
         Rise(run, float(np.exp(np.median(excess[run.steps]))))
         for run in runs(high)
         if longest < run.size <= season // 4
         and _has_passed(run, values, run.size)
-        and not _comes_again(run, high, season)
+        and not _comes_again(run, seen)
     ]
 
 
-def _middle(values: Floats, season: int) -> Floats:
-    """Return the local median of the root of the rate, over an hour or seven steps."""
-    return nearby(np.sqrt(values), max(3, season // 48), 0.5)
-
-
-def _far(values: Floats, middle: Floats, season: int) -> Mask:
+def _far(values: Floats, level: Floats, season: int) -> Mask:
+    """Return where values are far above the local `level` of their roots."""
     roots = np.sqrt(values)
-    off = roots - middle
+    off = roots - level
     every = max(1, season // 24)
     tail = nearby(np.abs(off), season, _TAIL, every=every)
-    band = np.maximum(_FAR * noise(roots, middle, season), _BEYOND_TAIL * tail)
-    return np.asarray((middle > _NOTHING) & (off > band) & (values > _TWICE * middle**2))
+    band = np.maximum(_FAR * noise(roots, level, season), _BEYOND_TAIL * tail)
+    return np.asarray((level > _NOTHING) & (off > band) & (values > _TWICE * level**2))
 
 
 def _has_passed(run: Run, values: Floats, steps: int) -> bool:
     return int(np.isfinite(values[run.stop : run.stop + steps]).sum()) >= max(1, steps // 2)
 
 
-def _comes_again(run: Run, far: Mask, season: int) -> bool:
-    """Tell whether other days have the like at about the same time of day."""
+def _seen_by_day(far: Mask, season: int) -> Floats:
+    """Return 1 where a step or one near it is far, 0 elsewhere: days x steps of a day."""
     near = smooth(far.astype(np.float64), max(2, season // 288)) > 0
-    days = by_day(near.astype(np.float64), season)
-    seen = np.nanmax(days[:, np.arange(run.start, run.stop) % season], axis=1, initial=0.0)
+    return by_day(near.astype(np.float64), season)
+
+
+def _comes_again(run: Run, days: Floats) -> bool:
+    """Tell whether other days have the like at about the same time of day."""
+    seen = np.nanmax(days[:, np.arange(run.start, run.stop) % days.shape[1]], axis=1, initial=0.0)
     others = float(seen.sum()) - 1.0
     return bool(others >= max(1.0, _AGAIN * days.shape[0]))

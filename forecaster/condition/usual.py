@@ -9,6 +9,7 @@ Floats = NDArray[np.float64]
 TO_SIGMA = 1.4826  # of the median absolute deviation: the standard deviation of a normal noise
 
 _CRUMB = 1e-13
+_FINE = 16  # places in half a window at which its median is worked out: it moves slowly
 
 
 def quantiles(rows: Floats, share: float) -> Floats:
@@ -57,11 +58,17 @@ def nearby(values: Floats, reach: int, share: float, *, every: int = 1) -> Float
     windows = sliding_window_view(padded, 2 * reach + 1)[every // 2 :: every]
     if not windows.size:
         windows = sliding_window_view(padded, 2 * reach + 1)[:1]
-    found = quantiles(np.ascontiguousarray(windows.T), share)
+    found = quantiles(windows.T, share)
     return found[np.minimum(np.arange(values.size) // every, found.size - 1)]
 
 
-def noise(roots: Floats, middle: Floats, season: int) -> Floats:
+def middle(values: Floats, season: int) -> Floats:
+    """Return the local median, over an hour or seven steps; of many steps not at every one."""
+    reach = max(3, season // 48)
+    return nearby(values, reach, 0.5, every=max(1, reach // _FINE))
+
+
+def noise(roots: Floats, level: Floats, season: int) -> Floats:
     """Return the robust spread of roots about their local middle, over the days around."""
-    off = np.abs(roots - middle)
+    off = np.abs(roots - level)
     return TO_SIGMA * nearby(off, season, 0.5, every=max(1, season // 24))

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecaster.condition.condition import Condition, Kind, examine
+from forecaster.condition.condition import Condition, Kind, examine, mended
 from forecaster.demand.demand import Demand
 from forecaster.describing.plain import plain
 from forecaster.describing.predictability import Predictability, predictability
 from forecaster.describing.traits import Traits, measure
 from forecaster.describing.wording import sentences
 from forecaster.history import Floats, Indices
-from forecaster.pipeline import ForecastSettings, make_forecast
-from forecaster.scoring.backtest import Backtest, Make, OnProgress, backtest
+from forecaster.pipeline import ForecastSettings, Outcome, make_forecast
+from forecaster.scoring.backtest import Backtest, Make, OnProgress, backtest, came
 from forecaster.scoring.origins import stratified_origins
 from telemetry.series import Series
 
@@ -53,7 +53,8 @@ def describe(
     tested = None
     if drawn.size:
         quick = replace(settings, paths=0)
-        tested = backtest(seen, quick, drawn, make=make, on_progress=on_progress)
+        told = backtest(demand, quick, drawn, make=_mending(make), on_progress=on_progress)
+        tested = replace(told, actual=came(seen, told.origins, settings.horizon_steps))
     traits = measure(
         seen,
         tenants=tenants,
@@ -61,6 +62,15 @@ def describe(
         predictability=_predictability(tested, seed),
     )
     return Description(traits, sentences(traits), tested)
+
+
+def _mending(make: Make) -> Make:
+    """Return what forecasts from demand mended by what it shows up to the origin, no more."""
+
+    def made(demand: Demand, settings: ForecastSettings, /) -> Outcome | None:
+        return make(mended(demand, season=settings.season_steps), settings)
+
+    return made
 
 
 def _without_false_zeros(demand: Demand, condition: Condition) -> Demand:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from forecaster.demand.demand import Demand
 from forecaster.forecast import Doubt, Forecast
 from forecaster.live import tracking as past
 from forecaster.live.tracking import Tracking
@@ -50,6 +51,10 @@ class Publication:
         self._replace(catalog.FORECAST_COVERAGE, _coverage(tracking) if is_enough else [])
         self._replace(catalog.FORECAST_PIT, _pit(tracking) if is_enough else [])
         self._replace(catalog.FORECAST_LOSS, _losses(tracking) if is_enough else [])
+
+    def show_ignored(self, demand: Demand | None) -> None:
+        """Show how much of this demand is not learnt from; None shows nothing."""
+        self._replace(catalog.FORECAST_IGNORED, [] if demand is None else _ignored(demand))
 
     def took(self, seconds: float) -> None:
         """Count the time that one forecast took."""
@@ -113,6 +118,10 @@ def _doubts(forecast: Forecast) -> _Rows:
 
 def _origin(forecast: Forecast) -> _Rows:
     return [({}, forecast.origin)]
+
+
+def _ignored(demand: Demand) -> _Rows:
+    return [({}, 0.0 if demand.ignored is None else demand.ignored.mean())]
 
 
 def _reached(forecast: Forecast) -> list[tuple[int, int]]:

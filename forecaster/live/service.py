@@ -11,6 +11,7 @@ from forecaster.demand.demand import Demand
 from forecaster.demand.series import read_demand
 from forecaster.forecast import Doubt, Forecast
 from forecaster.live.feed import Feed
+from forecaster.live.mending import Mending
 from forecaster.live.publication import Publication
 from forecaster.live.record import Record
 from forecaster.live.tracking import begin_tracking
@@ -49,6 +50,7 @@ class ForecastService:
             points=settings.history_steps,
             season=settings.season_steps,
         )
+        self._mending = Mending(season=settings.season_steps, model=model)
         fresh = begin_tracking(
             step=settings.step_seconds,
             season_steps=settings.season_steps,
@@ -82,15 +84,17 @@ class ForecastService:
             _log.warning("forecast failed", model=self._model, why=str(error))
             self._publication.failed()
             self._publication.show(None)
+            self._publication.show_ignored(None)
             return
         self._publication.took(self._clock.monotonic() - started)
         self._publication.show(self.latest())
+        self._publication.show_ignored(self.demand())
         self._publication.show_past(self._record.tracking)
         self._say_if_too_little()
 
     def _forecast(self, now: float) -> tuple[Demand, Outcome | None]:
-        """Read demand, judge what had been forecast for it, forecast, remember."""
-        demand = self._feed.read(now)
+        """Read demand and mend it, judge what had been forecast for it, forecast, remember."""
+        demand = self._mending.mended(self._feed.read(now))
         self._record.judge(demand.rate)
         outcome = self._make(demand, self._settings)
         if outcome is None:

@@ -47,8 +47,8 @@ class MovingAverage:
         return f"mean of {self.minutes:g} min"
 
     def can_fit(self, history: History) -> bool:
-        """Tell whether the mean is over more than one step, and the history that long."""
-        return 1 < history.steps(self.minutes) <= history.size
+        """Tell whether the mean is over more than one step, half of them in the history."""
+        return 1 < history.steps(self.minutes) <= 2 * history.size
 
     def fit(self, history: History) -> FlatPaths:
         """Learn the mean at each step."""

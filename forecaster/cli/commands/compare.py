@@ -3,7 +3,6 @@
 from forecaster.cli.asked import Asked
 from forecaster.cli.comparison import compare_all
 from forecaster.cli.forecasting import members_of
-from forecaster.cli.loading import prepared
 from forecaster.cli.output.result import Records, Result
 from forecaster.cli.progress import OnProgress
 from forecaster.cli.settings import settings_of
@@ -14,7 +13,6 @@ from forecaster.demand.demand import Demand
 
 def compare(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
     """Hold every way of forecasting against the combination."""
-    demand = prepared(asked, demand)
     course = course_of(asked, demand, settings_of(asked, demand))
     compared = compare_all(asked, members_of(asked), course, on_progress)
     rows = [one.row for one in compared]

@@ -9,7 +9,7 @@ from rich.text import Text
 from forecaster.cli.asked import Asked
 from forecaster.cli.clock_face import moment
 from forecaster.cli.durations import spoken
-from forecaster.cli.forecasting import forecast_of, maker, members_of
+from forecaster.cli.forecasting import forecast_of, members_of, past_maker
 from forecaster.cli.loading import prepared
 from forecaster.cli.output.result import Result
 from forecaster.cli.progress import OnProgress
@@ -26,12 +26,12 @@ _TOLD_MEMBERS = 3
 
 def plot(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
     """Draw the forecast of what follows the demand into a file."""
-    demand = prepared(asked, demand)
     path = _path(asked)
-    settings = settings_of(asked, demand)
-    outcome = forecast_of(asked, demand, settings)
+    known = prepared(asked, demand)
+    settings = settings_of(asked, known)
+    outcome = forecast_of(asked, known, settings)
     picture = picture_of(
-        demand,
+        known,
         outcome.forecast,
         zone=asked.zone,
         subtitle=_subtitle(asked, outcome),
@@ -70,7 +70,7 @@ def _reliability(
         course = course_of(asked, demand, settings)
     except DemandError:
         return None
-    make = maker(asked, members_of(asked))
+    make = past_maker(asked, members_of(asked))
     tested = run_trial(COMBINATION, make, course, on_progress).backtest
     return reliability_of(tested, np.random.default_rng(asked.seed))
 

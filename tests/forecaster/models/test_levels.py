@@ -26,7 +26,8 @@ def test_the_mean_of_the_last_minutes_stays() -> None:
 @pytest.mark.parametrize(
     ("minutes", "can"),
     [pytest.param(5, False, id="one step"), pytest.param(20, True, id="all of it"),
-     pytest.param(25, False, id="longer than the history")],
+     pytest.param(40, True, id="half of it known"),
+     pytest.param(45, False, id="less than half")],
 )  # fmt: skip
 def test_a_mean_is_of_several_steps_that_there_are(minutes: float, can: bool) -> None:  # noqa: FBT001
     assert MovingAverage(minutes).can_fit(HISTORY) is can
