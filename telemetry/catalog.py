@@ -555,6 +555,11 @@ FORECAST_DOUBT = _gauge(
     "1 while the forecast has this doubt and nothing is scaled down for it, else 0: gaps, late, "
     "short_history or uncalibrated.", "bool", "model", "doubt",
 )  # fmt: skip
+FORECAST_IGNORED = _gauge(
+    "warmfront_forecast_ignored_ratio",
+    "Share of the history that was seen but is not learnt from, for it tells nothing of the time "
+    "to come: outages, stuck counters, lone spikes.", "ratio", "model",
+)  # fmt: skip
 FORECAST_ORIGIN = _gauge(
     "warmfront_forecast_origin_timestamp_seconds",
     "Moment up to which the newest forecast knows the demand, since the epoch.",

@@ -11,7 +11,7 @@ from forecaster.apart import Make
 from forecaster.calendars.adjustment import forecast_with_calendar
 from forecaster.calendars.calendar import Calendar
 from forecaster.calendars.calendar_file import read_calendar
-from forecaster.demand.demand import DemandError
+from forecaster.demand.demand import Demand, DemandError
 from forecaster.live.api import add_forecast_routes
 from forecaster.live.card import LiveCard
 from forecaster.live.service import ForecastService
@@ -20,7 +20,7 @@ from forecaster.live.tenants import LargeTenants
 from forecaster.live.training import FittedBeside
 from forecaster.models.extras import ModelError
 from forecaster.models.model import Model
-from forecaster.pipeline import ForecastSettings, make_forecast
+from forecaster.pipeline import ForecastSettings, Outcome, make_forecast
 from telemetry import catalog
 from telemetry.clock import Clock
 from telemetry.publish import Metrics
@@ -88,13 +88,26 @@ def forecast_settings(config: Config) -> ForecastSettings:
 def _make(config: Config, metrics: Metrics) -> Make:
     """Return the way to a forecast: by these members, with this calendar, on this clock."""
     own = config.forecast
-    members = _members(config, metrics)
     return partial(
         forecast_with_calendar,
         calendar=_calendar(config),
         zone=ZoneInfo(own.timezone),
-        make=partial(make_forecast, models=members),
+        make=partial(_of_members, members=_members(config, metrics)),
     )
+
+
+def _of_members(
+    demand: Demand,
+    settings: ForecastSettings,
+    *,
+    members: Sequence[Model] | None,
+    siblings: Sequence[Demand] = (),
+) -> Outcome | None:
+    """Forecast by these members, and by the quick ones while none of these can be asked."""
+    outcome = make_forecast(demand, settings, models=members, siblings=siblings)
+    if outcome is None and members is not None:
+        return make_forecast(demand, settings, siblings=siblings)
+    return outcome
 
 
 def _calendar(config: Config) -> Calendar | None:

@@ -1,5 +1,6 @@
 """Calendar files: holidays and events as people write them down, in TOML or as iCalendar."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
@@ -82,7 +83,14 @@ def _event(label: str, entry: Mapping[str, Any], *, zone: tzinfo) -> Event:
     start = _moment(label, entry, "start", zone)
     end = _moment(label, entry, "end", zone)
     name = _text(label, entry, "name", default="event")
-    return Event(name, start, end, None if factor is None else float(factor))
+    return Event(name, start, end, None if factor is None else _number(factor))
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number that no other is as large as
+        return math.inf
 
 
 def _moment(label: str, entry: Mapping[str, Any], key: str, zone: tzinfo) -> float:

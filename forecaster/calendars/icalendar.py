@@ -71,7 +71,7 @@ def _holidays(
     label: str, name: str, entry: Mapping[str, _Property], start: date, zone: tzinfo
 ) -> list[Holiday]:
     """Return a holiday for each whole day; DTEND is the day after the last."""
-    end = _when(label, entry, "DTEND", zone) if "DTEND" in entry else start + timedelta(days=1)
+    end = _when(label, entry, "DTEND", zone) if "DTEND" in entry else start
     if isinstance(end, datetime):
         raise CalendarError(f"{label}: expected DTEND without a time, as DTSTART is, got {end}")
     length = max(1, (end - start).days)

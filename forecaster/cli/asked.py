@@ -54,7 +54,7 @@ def asked_of(arguments: argparse.Namespace, *, now: float) -> Asked:
     """Return what the arguments of any of the actions ask for."""
     given = vars(arguments)
     source = Source(
-        place=arguments.source or arguments.prometheus,
+        place=arguments.prometheus if arguments.source is None else arguments.source,
         mend=not arguments.no_mend,
         **{name: given[name] for name in Source.__dataclass_fields__ if name in given},
     )

@@ -47,6 +47,12 @@ def ended(work: Callable[[], None], errors: TextIO) -> int:
     except DemandError as error:
         errors.write(f"forecast: {' '.join(str(error).split())}\n")
         return 1
+    except MemoryError:
+        errors.write(
+            "forecast: there is not enough memory for so many steps: choose a longer --step, or a "
+            "shorter --horizon or --history\n"
+        )
+        return 1
     except KeyboardInterrupt:
         return STOPPED
     except BrokenPipeError:  # the reader of a pipe had enough

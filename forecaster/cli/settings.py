@@ -12,12 +12,13 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 HOUR = 3600.0
 _LEAST_HORIZON = 6  # steps
+_MOST_HORIZON = 50_000  # steps: a month of minutes, and about a gigabyte
 _PATHS = 200
 _ROUNDING = 1e-9
 
 
 def settings_of(asked: Asked, demand: Demand) -> ForecastSettings:
-    """Return the settings; raise DemandError where the season is no number of steps."""
+    """Return the settings; raise DemandError where season or horizon cannot be had."""
     season = _season(asked, demand.step)
     return ForecastSettings(
         step_seconds=demand.step,
@@ -48,4 +49,10 @@ def _horizon_steps(asked: Asked, step: float) -> int:
     else:
         steps = asked.horizon.steps_of(step)
     until = (asked.lead or 0.0) + (asked.window or 0.0)
-    return max(steps, math.ceil(until / step - _ROUNDING))
+    steps = max(steps, math.ceil(until / step - _ROUNDING))
+    if steps > _MOST_HORIZON:
+        raise DemandError(
+            f"expected to look at most {_MOST_HORIZON:,} steps ahead, got {steps:,} of "
+            f"{spoken(step)}: choose a longer --step, or look less far"
+        )
+    return steps

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from forecaster.cli.durations import DurationError, Span, parse_delay, parse_duration, parse_span
 
 _T = TypeVar("_T")
+_DECIMALS = 6  # of a quantile level
 _LEVEL = re.compile(r"[pP](\d{1,2}(?:\.\d+)?)")
 
 
@@ -102,11 +103,13 @@ def _level(text: str) -> float:
         value = float(named[1]) / 100 if named else float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 1:
+    rounded = round(value, _DECIMALS) if 0 < value < 1 else 0.0
+    if not 0 < rounded < 1:
         raise argparse.ArgumentTypeError(
-            f"expected quantiles between 0 and 1 such as 0.5,0.99 or p50,p99, got {text!r}"
+            f"expected quantiles between 0 and 1 such as 0.5,0.99 or p50,p99, with up to "
+            f"{_DECIMALS} decimals, got {text!r}"
         )
-    return round(value, 6)
+    return rounded
 
 
 def _whole(text: str, *, least: int) -> int:

@@ -200,6 +200,8 @@ class Gathering:
         return (*remark, *findings.sentences)
 
     def _none_chosen(self) -> DemandError:
+        if not self.layout.labels:
+            return _no_rows(self.place)
         return self.place.wrong(f"has no row with {self.layout.asked}")
 
 

@@ -72,7 +72,7 @@ class _BatchReader:
         columns = [layout.at, *layout.numbers, *(column for column, _ in layout.labels)]
         names = list(dict.fromkeys(layout.names[column] for column in columns))
         first = 1
-        for batch in _opened(path).iter_batches(batch_size=_BATCH_ROWS, columns=names):
+        for batch in _batches(path, names):
             yield self._rows(batch, first + np.arange(batch.num_rows, dtype=np.int64))
             first += batch.num_rows
 
@@ -113,6 +113,16 @@ class _BatchReader:
             ) from error
         is_null = column.is_null().to_numpy(zero_copy_only=False)
         return np.where(is_null | np.isfinite(values), values, np.inf)
+
+
+def _batches(path: Path, names: list[str]) -> Iterator[Any]:
+    """Yield groups of rows, and say in our words where the file is damaged."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    try:
+        yield from _opened(path).iter_batches(batch_size=_BATCH_ROWS, columns=names)
+    except (OSError, pa.ArrowException) as error:
+        raise DemandError(f"{path}: the Parquet file is damaged: {error}") from error
 
 
 def _is_equal(column: Any, value: str) -> Any:

@@ -105,7 +105,10 @@ class _LogReader:
             return np.nan
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.checking.not_an_amount(entry.line, column, str(value))
-        return float(value) if math.isfinite(value) else np.inf
+        try:
+            return float(value) if math.isfinite(value) else np.inf
+        except OverflowError:  # a whole number that is beyond any other
+            return np.inf
 
     def _is_taken(self, entry: _Entry) -> bool:
         return all(

@@ -13,6 +13,8 @@ from forecaster.demand.repair import Findings, Repair
 
 Indices = NDArray[np.int64]
 
+_MOST = 1e18  # of anything in one row: more is no amount, and its squares would be infinite
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -92,6 +94,11 @@ class Checking:
         if negative.any():
             row = int(np.argmax(negative))
             raise self.not_an_amount(int(lines[row]), column, f"{values[row]:g}")
+        beyond = values > _MOST
+        if beyond.any():
+            row = int(np.argmax(beyond))
+            expected = f"a number of at most {_MOST:g} in {self.layout.names[column]}"
+            raise self.place.error(int(lines[row]), expected, f"'{values[row]:g}'")
         return values
 
     def not_an_amount(self, line: int, column: int, found: str) -> DemandError:

@@ -51,6 +51,7 @@ TIME_COLUMNS = (
 
 # From 1973 to 2033, within which no number of seconds could be one of milliseconds.
 _EARLIEST, _LATEST = 1e8, 2e9
+_FARTHEST = 6e10  # seconds from 1970, either way: the years 69 to 3871, which calendars can say
 _PER_SECOND = (1.0, 1e3, 1e6, 1e9)
 _WITHOUT_ZONE, _WITH_ZONE = 4, 5
 _A_NUMBER = -1  # of which unit is still to be seen
@@ -75,8 +76,9 @@ class Stamps:
     def numbers(self, values: Floats, lines: _Lines) -> Floats:
         """Return the seconds of numbers; NaN is an empty cell, which is an error."""
         if self._column.seconds is not None:
-            self._refuse(~np.isfinite(values), values, lines)
-            return values * self._column.seconds
+            at = values * self._column.seconds
+            self._refuse(~(np.abs(at) < _FARTHEST), values, lines)
+            return at
         forms = _epoch_forms(values)
         self._refuse(forms < 0, values, lines)
         self._agree(forms, lines)
@@ -104,7 +106,7 @@ class Stamps:
 
     def moments(self, seconds: Floats, has_zone: Mask, lines: _Lines) -> Floats:
         """Return the seconds of moments that were read already; NaN is an empty cell."""
-        self._refuse(np.isnan(seconds), seconds, lines)
+        self._refuse(~(np.abs(seconds) < _FARTHEST), seconds, lines)
         self._agree(np.where(has_zone, _WITH_ZONE, _WITHOUT_ZONE), lines)
         return seconds
 
@@ -123,11 +125,13 @@ class Stamps:
     def _written(self, cell: str, line: int) -> tuple[int, float]:
         try:
             at = datetime.fromisoformat(cell.strip())
-            if at.tzinfo is not None:
-                return _WITH_ZONE, at.timestamp()
-            return _WITHOUT_ZONE, at.replace(tzinfo=UTC).timestamp()
+            form = _WITHOUT_ZONE if at.tzinfo is None else _WITH_ZONE
+            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             raise self._error(cell, line) from None
+        if abs(seconds) >= _FARTHEST:
+            raise self._error(cell, line)
+        return form, seconds
 
     def _agree(self, forms: NDArray[np.int64], lines: _Lines) -> None:
         if not forms.size:

@@ -10,6 +10,7 @@ from forecaster.demand.tally import JUST, MOST_STEPS, Tally
 from telemetry.series import Series, Window
 
 DEFAULT_STEP = 60.0  # seconds, where rows are requests
+LEAST_STEP = 1e-3  # seconds: grids of less would drown in how moments are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Trace:
         that was not observed for at least half of its time is a gap.
         """
         wanted = (self.bin_seconds or DEFAULT_STEP) if step is None else step
-        if wanted <= 0:
-            raise self._place.wrong(f"expected a step above 0 s, got {wanted:g} s")
+        if not wanted >= LEAST_STEP:
+            raise self._place.wrong(f"expected a step of {LEAST_STEP:g} s or more, got {wanted:g} s")
         if self.bin_seconds is None:
             return self._of_requests(wanted)
         return self._of_bins(wanted, self.bin_seconds)

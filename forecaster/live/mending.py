@@ -35,6 +35,7 @@ class Mending:
         self._seen: Window | None = None  # what was looked at last
         self._ignored: NDArray[np.int64] = np.zeros(0, np.int64)  # steps, by their number
         self._found: Sequence[Finding] = ()
+        self._told: Sequence[Finding] = ()
         self._said_failed = False
 
     def mended(self, demand: Demand) -> Demand:
@@ -69,17 +70,21 @@ class Mending:
         over = _over(demand, condition.ignored)
         self._ignored = _numbers(demand.window)[: over.size][over]
         ended = float(demand.window.start) + (over.size - 1) * demand.step
-        found = [one for one in condition.of(*IGNORED_KINDS) if one.end < ended]
-        for sentence in repairs([one for one in found if not self._is_known(one)]):
+        self._found = [one for one in condition.of(*IGNORED_KINDS) if one.end < ended]
+        self._tell([one for one in self._found if not self._is_told(one)])
+        self._told = [one for one in self._told if one.end > demand.window.start]
+
+    def _tell(self, new: Sequence[Finding]) -> None:
+        for sentence in repairs(new):
             _log.info("demand is not learnt from", model=self._model, found=sentence)
-        self._found = found
+        self._told = [*self._told, *new]
 
     def _look_over(self, demand: Demand) -> Condition:
         return examine(demand, season=self._season)
 
-    def _is_known(self, finding: Finding) -> bool:
-        """Tell whether it was found before, perhaps with other edges."""
-        return any(one.start < finding.end and finding.start < one.end for one in self._found)
+    def _is_told(self, finding: Finding) -> bool:
+        """Tell whether it was told before, perhaps with other edges."""
+        return any(one.start < finding.end and finding.start < one.end for one in self._told)
 
 
 def _over(demand: Demand, ignored: Mask) -> Mask:

@@ -34,7 +34,7 @@ class Autoregression:
 
     def can_fit(self, history: History) -> bool:
         """Tell whether there is a day for a profile, and some more to learn from."""
-        return history.size >= _LEAST_SEASONS * history.season
+        return history.size >= _LEAST_SEASONS * history.season and _origins(history).size > 0
 
     def fit(self, history: History) -> "_Fitted":
         """Learn when asked for horizons."""
@@ -64,7 +64,8 @@ class _Learnt:
 
     def paths(self, history: History, origins: Indices, horizons: Indices) -> Floats:
         base, features = _features(history, self.profiles, origins, horizons)
-        chosen = self.coefficients[_folds(history, origins, horizons)]
+        folds = _folds(history, origins, len(self.coefficients) - 1)
+        chosen = self.coefficients[folds[:, None], np.arange(horizons.size)]
         path = base[:, None] + np.einsum("thp,thp->th", features, chosen)
         return np.asarray(np.maximum(path, 0.0))
 
@@ -121,10 +122,13 @@ def _seasons(history: History, origins: Indices) -> Indices:
     return (history.size - 1 - origins) // history.season
 
 
-def _folds(history: History, origins: Indices, horizons: Indices) -> tuple[Indices, Indices]:
-    """Return which fold leaves out each origin; one at the end has nothing to leave out."""
-    seasons = np.where(origins >= history.size - 1, -1, _seasons(history, origins))
-    return np.repeat(seasons[:, None], horizons.size, axis=1), np.arange(horizons.size)
+def _folds(history: History, origins: Indices, learnt: int) -> Indices:
+    """Return which fold leaves out each origin, of so many seasons that were learnt from.
+
+    One at the end, and one before them all, has nothing to leave out.
+    """
+    seasons = _seasons(history, origins)
+    return np.where((origins >= history.size - 1) | (seasons >= learnt), -1, seasons)
 
 
 def _profiles(history: History, *, ahead: int) -> tuple[Profile, ...]:

@@ -22,7 +22,7 @@ def stratified_origins(
         return np.empty(0, np.int64)
     fit = known & (2 * _known_ahead(known, horizon) >= horizon)
     generator = np.random.default_rng(seed)
-    edges = np.linspace(first, last + 1, count + 1).round().astype(np.int64)
+    edges = np.linspace(first, last + 1, min(count, last + 1 - first) + 1).round().astype(np.int64)
     drawn = []
     for start, stop in pairwise(edges.tolist()):
         candidates = start + np.flatnonzero(fit[start:stop])

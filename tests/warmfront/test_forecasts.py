@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from forecaster import roster
 from telemetry import catalog
 from telemetry.clock import ManualClock
 from telemetry.publish import Metrics
@@ -90,6 +91,26 @@ async def test_members_calendar_and_timezone_make_the_forecast(tmp_path, store):
     assert list(plain.latest().weights) == ["last value"]
     ratio = told.latest().at_quantile(0.5)[-1] / plain.latest().at_quantile(0.5)[-1]
     assert ratio == pytest.approx(3.0, rel=0.3)
+
+
+async def test_while_no_named_member_can_be_asked_the_quick_ones_are(tmp_path, store):
+    arrive(store, 200, step=60.0)
+    needs_more = {"step_seconds": 60.0, "members": ["holt-winters"], "history_seasons": 2}
+    _, forecasts = built(tmp_path, store, **needs_more)
+    await forecasts.refresh()
+
+    quick = {model.name for model in roster.cheap()}
+    assert set(forecasts.latest().weights) <= quick
+    assert "last value" in forecasts.latest().weights
+
+
+async def test_named_members_answer_alone_once_they_can(tmp_path, store):
+    arrive(store, 3 * 1440, step=60.0)
+    named = {"step_seconds": 60.0, "members": ["daily profile"], "history_seasons": 3}
+    _, forecasts = built(tmp_path, store, **named)
+    await forecasts.refresh()
+
+    assert set(forecasts.latest().weights) == {"daily profile"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from forecaster.cli.asked import Asked
 from forecaster.cli.documents import (
     at_levels,
     forecast_document,
+    highest_at_levels,
     highest_records,
     path_records,
     quantile_records,
@@ -30,27 +31,26 @@ def predict(asked: Asked, demand: Demand, _on_progress: OnProgress) -> Result:
     demand = prepared(asked, demand)
     settings = settings_of(asked, demand)
     outcome = forecast_of(asked, demand, settings)
-    forecast = outcome.forecast
+    forecast, highest = outcome.forecast, _highest(asked, outcome.forecast)
     if asked.quantiles is not None:
         forecast = at_levels(forecast, asked.quantiles)
-    lead, window = _window(asked, forecast)
+        highest = None if highest is None else highest_at_levels(highest, asked.quantiles)
+    told = Outcome(forecast, outcome.members)
     return Result(
-        _shown(asked, demand, Outcome(forecast, outcome.members)),
-        forecast_document(
-            Outcome(forecast, outcome.members), demand, lead=lead, window=window, paths=asked.paths
-        ),
-        _records(asked, forecast),
+        _shown(asked, demand, told, highest),
+        forecast_document(told, demand, highest=highest, paths=asked.paths),
+        _records(asked, forecast, highest),
     )
 
 
-def _shown(asked: Asked, demand: Demand, outcome: Outcome) -> list[RenderableType]:
+def _shown(
+    asked: Asked, demand: Demand, outcome: Outcome, highest: Highest | None
+) -> list[RenderableType]:
     forecast, name, zone = outcome.forecast, demand.name, asked.zone
     levels = asked.quantiles or SHOWN
-    highest = _highest(asked, forecast)
     parts: list[RenderableType] = []
     if highest is not None:
-        few = at_levels(forecast, levels)
-        parts.append(highest_table(_again(few, highest), forecast, name, zone))
+        parts.append(highest_table(highest_at_levels(highest, levels), forecast, name, zone))
     elif asked.paths:
         parts.append(scenario_table(forecast, _scenarios(forecast), asked.paths, name, zone))
     else:
@@ -59,8 +59,7 @@ def _shown(asked: Asked, demand: Demand, outcome: Outcome) -> list[RenderableTyp
     return [*parts, said] if said.plain else parts
 
 
-def _records(asked: Asked, forecast: Forecast) -> Records:
-    highest = _highest(asked, forecast)
+def _records(asked: Asked, forecast: Forecast, highest: Highest | None) -> Records:
     if highest is not None:
         return highest_records(highest, asked.zone)
     if asked.paths:
@@ -68,21 +67,13 @@ def _records(asked: Asked, forecast: Forecast) -> Records:
     return quantile_records(forecast, asked.zone)
 
 
-def _window(asked: Asked, forecast: Forecast) -> tuple[float, float | None]:
-    """Return where the asked window begins and how long it is; no length where none is asked."""
-    lead = asked.lead or 0.0
-    if asked.lead is None and asked.window is None:
-        return lead, None
-    return lead, asked.window or max(forecast.steps * forecast.step - lead, forecast.step)
-
-
 def _highest(asked: Asked, forecast: Forecast) -> Highest | None:
-    lead, window = _window(asked, forecast)
-    return None if window is None else forecast.highest(lead=lead, window=window)
-
-
-def _again(few: Forecast, highest: Highest) -> Highest:
-    return few.highest(lead=highest.begins - few.origin, window=highest.ends - highest.begins)
+    """Return the highest of the asked window, told from all levels; None where none is asked."""
+    if asked.lead is None and asked.window is None:
+        return None
+    lead = asked.lead or 0.0
+    window = asked.window or max(forecast.steps * forecast.step - lead, forecast.step)
+    return forecast.highest(lead=lead, window=window)
 
 
 def _scenarios(forecast: Forecast) -> Scenarios:

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecaster.demand.demand import Demand
 from forecaster.forecast import Doubt, Forecast
 from forecaster.live.publication import LEAST_MATURED, Publication
 from forecaster.scenarios import Scenarios
 from telemetry import catalog
 from telemetry.publish import Metrics
+from telemetry.series import Series, Window
 
 
 @pytest.fixture
@@ -44,6 +46,18 @@ def test_the_band_ahead_is_shown_as_far_as_it_reaches(metrics, shown):
         "0.1,900": 90.0, "0.5,900": 180.0, "0.9,900": 270.0, "0.99,900": 360.0,
     }  # fmt: skip
     assert shown(catalog.FORECAST_ORIGIN, "model") == {"m": 1000.0}
+
+
+def test_how_much_is_not_learnt_from_is_shown_while_demand_is_known(metrics, shown):
+    publication = Publication(metrics, "m")
+    demand = Demand("m", Series({}, Window(0.0, 30.0, 10.0), np.ones(4)))
+
+    publication.show_ignored(demand)
+    assert shown(catalog.FORECAST_IGNORED, "model") == {"m": 0.0}
+    publication.show_ignored(replace(demand, ignored=np.array([True, False, False, False])))
+    assert shown(catalog.FORECAST_IGNORED, "model") == {"m": 0.25}
+    publication.show_ignored(None)
+    assert shown(catalog.FORECAST_IGNORED, "model") == {}
 
 
 def test_the_highest_within_a_time_is_shown(metrics, shown):

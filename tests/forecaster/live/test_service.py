@@ -189,6 +189,30 @@ async def test_a_forecast_that_is_left_too_often_is_doubted_also_after_a_restart
     assert shown(metrics, catalog.FORECAST_DOUBT.name, "doubt")["uncalibrated"] == 1.0
 
 
+async def test_an_outage_in_the_store_is_not_learnt_from_and_its_share_is_shown(
+    store: SqliteStore, metrics: Metrics, clock: ManualClock
+) -> None:
+    settings = replace(SETTINGS, season_steps=240)
+    rates = np.random.default_rng(4).poisson(60, 4 * 240) / STEP
+    rates[600:620] = 0.0
+    arrive(store, rates.tolist())
+    service = ForecastService(store, metrics, clock, settings, model="m")
+    with capture_logs() as logs:
+        await service.refresh()
+        clock.advance(STEP)
+        await service.refresh()
+    demand = service.demand()
+
+    assert demand is not None
+    assert demand.ignored is not None
+    assert demand.ignored.sum() == 20
+    assert (demand.rate.values[demand.ignored] == 0.0).all()
+    assert ["reads 0" in log["found"] for log in logs] == [True]
+    assert shown(metrics, catalog.FORECAST_IGNORED.name, "model") == {
+        "m": pytest.approx(20 / (4 * 240), rel=0.01)
+    }
+
+
 class Unavailable:
     """A store that cannot be asked once `broken` is set."""
 
@@ -225,4 +249,5 @@ async def test_while_the_store_is_away_the_last_forecast_is_kept_but_not_shown(
     assert before is not None
     assert service.latest() is before
     assert shown(metrics, catalog.FORECAST.name) == {}
+    assert shown(metrics, catalog.FORECAST_IGNORED.name, "model") == {}
     assert errors(metrics) == [1.0]
