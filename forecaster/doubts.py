@@ -1,10 +1,18 @@
 """Doubts: when a forecast does not justify scaling down, for too little is known."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from forecaster.forecast import Doubt
 from forecaster.history import Floats
 
+REASONS: Mapping[Doubt, str] = {
+    Doubt.GAPS: "too much of the recent demand is unknown",
+    Doubt.LATE: "the newest demand is not known yet",
+    Doubt.SHORT: "there are too few past errors to know the tails",
+    Doubt.UNCALIBRATED: "demand has left its quantiles more often than they say",
+}
 _LATE_MINUTES = 30.0
 _RECENT_MINUTES = 60.0
 _LEAST_OF_RECENT = 0.5  # share of the last hour that must be known

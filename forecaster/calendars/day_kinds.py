@@ -39,14 +39,3 @@ def kind(day: int, calendar: Calendar) -> DayKind:
     if calendar.holiday(as_date(day)) is not None:
         return DayKind.HOLIDAY
     return DayKind.WEEKEND if as_date(day).weekday() >= _SATURDAY else DayKind.WORKDAY
-
-
-def day_kinds(ends: Floats, step: float, calendar: Calendar) -> dict[date, DayKind]:
-    """Return the kind of each local day that steps lie in, by date."""
-    return {as_date(int(day)): kind(int(day), calendar) for day in np.unique(days(ends, step))}
-
-
-def weekday(day: int, calendar: Calendar) -> int:
-    """Return the day of the week that a day behaves like: a holiday, the one it is like."""
-    holiday = calendar.holiday(as_date(day))
-    return as_date(day).weekday() if holiday is None else holiday.weekday

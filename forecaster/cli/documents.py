@@ -20,7 +20,7 @@ def at_levels(forecast: Forecast, levels: tuple[float, ...]) -> Forecast:
 
 
 def highest_at_levels(highest: Highest, levels: tuple[float, ...]) -> Highest:
-    """Return the same highest rate at these of its levels alone: fewer would not tell it as well."""
+    """Return the highest rate at these of the levels that it was worked out from."""
     places = [highest.quantiles.index(quantile) for quantile in levels]
     return replace(highest, quantiles=levels, values=highest.values[places])
 

@@ -16,10 +16,12 @@ from forecaster.cli.commands.fit import fit
 from forecaster.cli.commands.plot import plot
 from forecaster.cli.commands.predict import predict
 from forecaster.cli.loading import load
+from forecaster.cli.logs import logs_on
 from forecaster.cli.output.formats import format_of
 from forecaster.cli.output.writing import write, write_file
 from forecaster.cli.progress import progress
 from forecaster.demand.demand import DemandError
+from forecaster.models.extras import ModelError
 from telemetry.clock import SystemClock
 
 COMMANDS: Mapping[str, Command] = {
@@ -35,16 +37,16 @@ STOPPED = 130
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the arguments ask and return the exit status: 0 done, 1 failed, 130 stopped."""
-    return ended(
-        lambda: _answer(arguments, asked_of(arguments, now=SystemClock().now())), sys.stderr
-    )
+    asked = asked_of(arguments, now=SystemClock().now())
+    with logs_on(sys.stderr):
+        return ended(lambda: _answer(arguments, asked), sys.stderr)
 
 
 def ended(work: Callable[[], None], errors: TextIO) -> int:
     """Do the work and turn what may end it into a line for people and an exit status."""
     try:
         work()
-    except DemandError as error:
+    except (DemandError, ModelError) as error:
         errors.write(f"forecast: {' '.join(str(error).split())}\n")
         return 1
     except MemoryError:

@@ -52,10 +52,12 @@ def course_of(asked: Asked, demand: Demand, settings: ForecastSettings) -> Cours
         seed=asked.seed,
     )
     if not origins.size:
+        known = int(np.isfinite(demand.rate.values).sum())
         raise DemandError(
             f"{demand.name}: expected demand to forecast again that is longer than twice the "
-            f"horizon of {spoken(settings.horizon_steps * demand.step)}, got {demand.size} steps "
-            f"of {spoken(demand.step)}: choose a shorter --horizon"
+            f"horizon of {spoken(settings.horizon_steps * demand.step)}, and half known, got "
+            f"{demand.size} steps of {spoken(demand.step)}, {known} of them known: choose a "
+            "shorter --horizon"
         )
     return Course(demand, settings, origins, _played(asked, demand, origins))
 

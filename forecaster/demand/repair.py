@@ -6,7 +6,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from forecaster.demand.demand import Demand, DemandError, Floats
+from forecaster.demand.demand import Floats
 
 _Lines = NDArray[np.int64]
 
@@ -64,18 +64,3 @@ def growth(values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     rises = np.diff(values)
     resets = rises < 0
     return np.where(resets, values[1:], rises), resets
-
-
-def check_forecastable(demand: Demand, *, least: int) -> None:
-    """Refuse demand of which too little is known to forecast from; a constant can be."""
-    known = int(np.isfinite(demand.telling).sum())
-    if known == 0:
-        raise DemandError(
-            f"{demand.name}: expected some demand to forecast from, but all {demand.size} steps "
-            "are gaps"
-        )
-    if known < least:
-        raise DemandError(
-            f"{demand.name}: too little demand is known to forecast from: expected {least} steps "
-            f"of {demand.step:g} s or more, got {known}"
-        )

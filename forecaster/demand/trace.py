@@ -38,16 +38,6 @@ class Trace:
         end = float(self.at[-1]) if self.observed is None else self.observed[1]
         return end - self.start + (self.bin_seconds or 0.0)
 
-    @property
-    def mean_input_tokens(self) -> float | None:
-        """Mean prompt tokens of a request, or None where the trace does not say."""
-        return self._tokens_per_request(self.input_tokens)
-
-    @property
-    def mean_output_tokens(self) -> float | None:
-        """Mean generated tokens of a request, or None where the trace does not say."""
-        return self._tokens_per_request(self.output_tokens)
-
     def demand(self, step: float | None = None) -> Demand:
         """Return the demand in each whole step of the trace; its ragged end is left out.
 
@@ -56,7 +46,9 @@ class Trace:
         """
         wanted = (self.bin_seconds or DEFAULT_STEP) if step is None else step
         if not wanted >= LEAST_STEP:
-            raise self._place.wrong(f"expected a step of {LEAST_STEP:g} s or more, got {wanted:g} s")
+            raise self._place.wrong(
+                f"expected a step of {LEAST_STEP:g} s or more, got {wanted:g} s"
+            )
         if self.bin_seconds is None:
             return self._of_requests(wanted)
         return self._of_bins(wanted, self.bin_seconds)
@@ -125,13 +117,6 @@ class Trace:
                 f"expected {MOST_STEPS} at most"
             )
         return steps
-
-    def _tokens_per_request(self, tokens: Floats | None) -> float | None:
-        if tokens is None:
-            return None
-        known = np.isfinite(tokens) & np.isfinite(self.amounts)
-        requests = float(self.amounts[known].sum())
-        return float(tokens[known].sum()) / requests if requests else None
 
 
 def _over(tokens: Floats | None, step: float) -> Floats | None:

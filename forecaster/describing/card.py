@@ -8,19 +8,14 @@ import numpy as np
 
 from forecaster.demand.demand import Demand
 from forecaster.describing.plain import plain
-from forecaster.forecast import Doubt, Forecast
+from forecaster.doubts import REASONS
+from forecaster.forecast import Forecast
 from forecaster.pipeline import ForecastSettings, Member, Outcome
 from forecaster.scoring.backtest import Backtest
 from forecaster.scoring.summary import Scores, by_horizon, summarise
 
 _FEW_ERRORS = 500  # below this many, the 99 % quantile is a guess at its own tail
 _OFF = 0.03  # coverage that is further from its level than this is worth a word
-_DOUBTS: Mapping[Doubt, str] = {
-    Doubt.GAPS: "Too much of the recent demand is unknown.",
-    Doubt.LATE: "The newest demand is not known yet.",
-    Doubt.SHORT: "There are too few past errors to know the tails.",
-    Doubt.UNCALIBRATED: "Demand has left its quantiles more often than they say.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ def _data(demand: Demand) -> Data:
 
 def _limits(forecast: Forecast, overall: Scores | None) -> tuple[str, ...]:
     """Return where the forecaster is to be doubted, as sentences."""
-    found = [_DOUBTS[doubt] for doubt in forecast.doubts]
+    found = [_sentence(REASONS[doubt]) for doubt in forecast.doubts]
     if forecast.residuals < _FEW_ERRORS:
         found.append(
             f"Its quantiles rest on {forecast.residuals} past errors; the 99 % quantile takes "
@@ -129,6 +124,10 @@ def _limits(forecast: Forecast, overall: Scores | None) -> tuple[str, ...]:
         found += _shortcomings(overall)
     found.append("A burst without a cause in the past of demand is not foreseen.")
     return tuple(found)
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:]}."
 
 
 def _shortcomings(scores: Scores) -> list[str]:

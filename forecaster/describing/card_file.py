@@ -1,50 +1,18 @@
-"""A model card as a page for people, and as a file."""
+"""A model card as a page for people."""
 
-import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-from forecaster.demand.demand import DemandError
 from forecaster.describing.card import ModelCard
 from forecaster.scoring.summary import Scores
 
 _SHOWN_LEVELS = (0.5, 0.9, 0.99)
 
 
-def write_card(card: ModelCard, path: Path) -> None:
-    """Write the card whole or not at all: JSON for a name in .json, Markdown for one in .md."""
-    if path.suffix == ".json":
-        text = json.dumps(card.as_json(), indent=2, allow_nan=False) + "\n"
-    elif path.suffix == ".md":
-        text = as_markdown(card)
-    else:
-        raise DemandError(f"expected a model card to end in .json or .md, got {path.name}")
-    try:
-        _replace(path, text)
-    except OSError as error:
-        raise DemandError(f"cannot write the model card {path}: {error.strerror}") from error
-
-
 def as_markdown(card: ModelCard) -> str:
     """Return the card as a page."""
     return "\n".join(_lines(card)) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file and rename, so that nobody reads half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _lines(card: ModelCard) -> Iterator[str]:

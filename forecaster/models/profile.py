@@ -17,12 +17,11 @@ _WEEK = 7
 class Profile:
     """The mean of earlier seasons at each step, up to a season past the end of the history.
 
-    `values[i]` looks at steps `lag` or more before `i` alone, so it may be used at any origin
-    up to `lag - reach` steps before `i`.
+    `values[i]` looks at nothing later than `i - ahead`, so it may be used at any origin of which
+    `i` is `ahead` steps or less.
     """
 
     values: Floats  # NaN where no earlier season knows the step
-    reach: int
 
     def at(self, origins: Indices, horizons: Indices) -> Floats:
         """Return the profile so many steps after each origin: origins x horizons."""
@@ -45,7 +44,7 @@ def profile_of(history: History, *, lag: int, count: int, ahead: int) -> Profile
         total[shift : shift + part.size] += np.where(seen, fading * part, 0.0)
         weight[shift : shift + part.size] += fading * seen
     with np.errstate(invalid="ignore"):
-        return Profile(total / np.where(weight > 0, weight, np.nan), reach)
+        return Profile(total / np.where(weight > 0, weight, np.nan))
 
 
 _LEAST_TO_SMOOTH = 48  # steps of a season: fewer are long enough to need no smoothing

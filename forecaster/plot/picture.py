@@ -108,13 +108,13 @@ def thinned(line: Line, most: int) -> Line:
     size = -(-line.values.size // most)
     if size <= 1:
         return line
-    kept = line.values.size // size * size
-    blocks = line.values[:kept].reshape(-1, size)
+    rest = line.values.size % size  # of the oldest, too few for a point
+    blocks = line.values[rest:].reshape(-1, size)
     known = np.isfinite(blocks)
     sums = np.where(known, blocks, 0.0).sum(axis=1)
     counts = known.sum(axis=1)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return Line(line.times[:kept].reshape(-1, size)[:, -1], means)
+    return Line(line.times[rest:].reshape(-1, size)[:, -1], means)
 
 
 def _band(forecast: Forecast, low: float, high: float, last: float) -> Band:

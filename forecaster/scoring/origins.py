@@ -1,4 +1,4 @@
-"""Where forecasts are scored from: origins spread over the tested part, or one after the other."""
+"""Where forecasts are scored from: origins drawn at random, spread over the tested part."""
 
 from itertools import pairwise
 
@@ -29,11 +29,6 @@ def stratified_origins(
         if candidates.size:
             drawn.append(int(generator.choice(candidates)))
     return np.array(drawn, np.int64)
-
-
-def regular_origins(demand: Demand, *, every: int, horizon: int, first: int) -> Indices:
-    """Return an origin each `every` steps from `first` on whose horizon the demand covers."""
-    return np.arange(first, demand.size - horizon, every, dtype=np.int64)
 
 
 def _known_ahead(known: Mask, horizon: int) -> Indices:

@@ -16,6 +16,7 @@ _ROUNDING = 1e-9  # the forecast of a level that repeats exactly may be off by t
 def pinball_losses(actual: Floats, forecast: Floats, levels: Sequence[float]) -> Floats:
     """Return the loss of every value at every level; NaN at gaps."""
     error = actual[..., None] - forecast
+    error = np.where(np.abs(error) <= _ROUNDING * np.abs(actual[..., None]), 0.0, error)
     asked = np.asarray(levels)
     return np.asarray(np.maximum(asked * error, (asked - 1.0) * error))
 

@@ -1,19 +1,14 @@
 """Sentences on how far a forecast can be trusted, and on what was mended for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.text import Text
 
 from forecaster.cli.digits import level, share
 from forecaster.demand.demand import Demand
-from forecaster.forecast import Doubt, Forecast
+from forecaster.doubts import REASONS
+from forecaster.forecast import Forecast
 
-DOUBTS: Mapping[Doubt, str] = {
-    Doubt.GAPS: "too much of the recent demand is unknown",
-    Doubt.LATE: "the newest demand is not known yet",
-    Doubt.SHORT: "there are too few past errors to know the tails",
-    Doubt.UNCALIBRATED: "demand has left its quantiles more often than they say",
-}
 _TOLD = (0.5, 0.9, 0.99)
 
 
@@ -39,7 +34,7 @@ def _calibration(forecast: Forecast) -> Iterator[Text]:
 
 def _doubts(forecast: Forecast) -> Iterator[Text]:
     if forecast.doubts:
-        reasons = "; ".join(DOUBTS[doubt] for doubt in forecast.doubts)
+        reasons = "; ".join(REASONS[doubt] for doubt in forecast.doubts)
         yield Text(f"Not good enough to scale down on: {reasons}.", style="yellow")
 
 

@@ -67,6 +67,11 @@ def test_nothing_is_a_calendar_of_nothing():
             '[[event]]\nname = "x"\nstart = "9"', r"event 1 \(x\): .*got '9'", id="no time"
         ),
         pytest.param(
+            "[[event]]\nstart = 2026-12-01\nend = 2026-12-02\nfactor = 1" + "0" * 400,
+            "a factor above 0, got inf",
+            id="a factor beyond all numbers",
+        ),
+        pytest.param(
             "[[event]]\nstart = 2026-12-01\nend = 2026-12-02\nfactor = true",
             "factor as a number",
             id="no number",

@@ -71,3 +71,9 @@ def test_whole_days_are_holidays_up_to_the_day_before_the_end():
 def test_what_cannot_be_read_is_said_by_entry(lines, message):
     with pytest.raises(CalendarError, match=message):
         parse_icalendar(entry(*lines))
+
+
+def test_the_last_day_of_all_is_one_as_well():
+    text = entry("DTSTART;VALUE=DATE:99991231")
+
+    assert [one.day for one in parse_icalendar(text).holidays] == [date(9999, 12, 31)]

@@ -102,6 +102,15 @@ def test_csv_and_parquet_hold_the_same_rows(
     assert lines[1].split(",") == first
 
 
+def test_the_highest_is_the_same_whichever_levels_are_asked_for(run: Run, trace: Path) -> None:
+    words = (run, trace, *QUICK, "--lead", "1m", "--window", "3m")
+    whole, alone = (document(*words, *more)["highest"] for more in ((), ("--quantiles", "p99")))
+    place = whole["quantiles"].index(0.99)  # type: ignore[index]
+
+    assert alone["values"] == whole["values"][place : place + 1]  # type: ignore[index]
+    assert f"{alone['values'][0]:.1f}" in answer(*words)  # type: ignore[index]
+
+
 def test_the_same_seed_draws_the_same_scenarios(run: Run, trace: Path) -> None:
     def paths(seed: int) -> object:
         return document(run, trace, *QUICK, "--paths", "5", "--seed", seed)["paths"]

@@ -47,3 +47,15 @@ def test_levels_that_are_asked_for_are_forecast_besides_the_usual_ones() -> None
 def test_a_season_of_no_whole_number_of_steps_is_refused(season: float) -> None:
     with pytest.raises(DemandError, match="a whole number of steps"):
         settings_of(Asked(Source("x"), season=season), demand(60.0))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(Asked(Source("x"), horizon=Span(steps=50_001)), id="horizon"),
+        pytest.param(Asked(Source("x"), lead=50_000 * 60.0, window=60.0), id="window"),
+    ],
+)
+def test_farther_than_memory_reaches_is_refused(asked: Asked) -> None:
+    with pytest.raises(DemandError, match="at most 50,000 steps ahead, got 50,001"):
+        settings_of(asked, demand(60.0))

@@ -22,6 +22,8 @@ def test_history_counts_days_where_it_has_no_unit() -> None:
         pytest.param(words.levels, "90", "between 0 and 1", id="a percentage"),
         pytest.param(words.levels, "", "between 0 and 1", id="no level"),
         pytest.param(words.levels, "0.5,x", "between 0 and 1", id="no number"),
+        pytest.param(words.levels, "0.9999999", "up to 6 decimals", id="a level rounded to 1"),
+        pytest.param(words.levels, "0.0000001", "up to 6 decimals", id="a level rounded to 0"),
         pytest.param(words.names, " , ", "names with commas", id="no name"),
         pytest.param(words.count, "0", "from 1 on", id="no count"),
         pytest.param(words.amount_of, "-1", "from 0 on", id="below none"),

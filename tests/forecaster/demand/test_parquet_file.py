@@ -91,6 +91,18 @@ def test_another_file_and_none_are_said_to_be(tmp_path: Path) -> None:
         read_parquet(path)
 
 
+def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "trace.parquet"
+    pq.write_table(pa.table({"minute": np.arange(5000), "requests": rng.random(5000)}), path)
+    content = bytearray(path.read_bytes())
+    content[100:5000] = bytes(4900)
+    path.write_bytes(bytes(content))
+
+    with pytest.raises(DemandError, match="is damaged"):
+        read_parquet(path)
+
+
 def test_without_the_extra_it_is_said_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

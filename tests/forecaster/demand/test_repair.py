@@ -1,13 +1,6 @@
 import numpy as np
-import pytest
 
-from forecaster.demand.demand import Demand, DemandError
-from forecaster.demand.repair import Findings, Repair, check_forecastable, growth
-from telemetry.series import Series, Window
-
-
-def demand(*values: float) -> Demand:
-    return Demand("m", Series({}, Window(60.0, 60.0 * len(values), 60.0), np.array(values)))
+from forecaster.demand.repair import Findings, Repair, growth
 
 
 def test_what_is_found_again_is_told_once_with_its_number_and_first_place() -> None:
@@ -35,19 +28,3 @@ def test_growth_counts_from_zero_after_a_reset_and_keeps_gaps() -> None:
 
     np.testing.assert_array_equal(grown, [3, 2, np.nan, np.nan])
     assert resets.tolist() == [False, True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        pytest.param(demand(np.nan, np.nan), "all 2 steps are gaps", id="all missing"),
-        pytest.param(demand(1.0, np.nan, 1.0), "3 steps of 60 s or more, got 2", id="too short"),
-    ],
-)
-def test_too_little_to_forecast_from_is_refused(given: Demand, message: str) -> None:
-    with pytest.raises(DemandError, match=message):
-        check_forecastable(given, least=3)
-
-
-def test_a_constant_can_be_forecast() -> None:
-    check_forecastable(demand(2.0, 2.0, 2.0), least=3)

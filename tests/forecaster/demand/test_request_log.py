@@ -92,6 +92,10 @@ def test_compressed_logs_and_blank_lines_are_read(tmp_path: Path) -> None:
             '{"ts": 1738324800, "input_tokens": -1}', r":1: .*at least 0 in input_tok", id="sign"
         ),
         pytest.param(
+            '{"ts": 1738324800, "input_tokens": 1e30}', r":1: .*at most 1e\+18 in input_tok",
+            id="beyond any amount",
+        ),
+        pytest.param(
             '{"ts": 1738324800, "input_tokens": "many"}', r":1: .*got 'many'", id="a word"
         ),
         pytest.param(
@@ -123,3 +127,10 @@ def test_a_size_that_one_entry_lacks_is_not_zero(tmp_path: Path) -> None:
     demand = read_request_log(path, step=10).demand()
 
     np.testing.assert_array_equal(demand.input_tokens.values, [2.0, np.nan])
+
+
+def test_a_whole_number_beyond_all_others_is_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"arrival_s": 0, "input_tokens": 1%s}\n{"arrival_s": 10}\n' % ("0" * 400))
+
+    assert "no finite number" in read_request_log(path, step=10).repairs[0]

@@ -53,7 +53,7 @@ def test_the_span_of_bins_reaches_to_the_end_of_the_last() -> None:
 @pytest.mark.parametrize(
     ("trace", "step", "message"),
     [
-        pytest.param(per_bin(1, 1), 0, "above 0", id="no step"),
+        pytest.param(per_bin(1, 1), 0, "of 0.001 s or more", id="no step"),
         pytest.param(per_bin(1, 1), 90, "multiple", id="a step that cuts bins"),
         pytest.param(per_bin(1, 1), 30, "multiple", id="a step inside bins"),
         pytest.param(per_bin(1, 1), 180, "shorter than one step", id="a step beyond the trace"),
@@ -63,19 +63,6 @@ def test_the_span_of_bins_reaches_to_the_end_of_the_last() -> None:
 def test_a_step_that_does_not_fit_is_refused(trace: Trace, step: float, message: str) -> None:
     with pytest.raises(DemandError, match=message):
         trace.demand(step)
-
-
-def test_token_means_are_per_request_and_skip_what_is_missing() -> None:
-    trace = Trace(
-        "bins.csv",
-        np.array([0.0, 60.0, 120.0]),
-        np.array([1.0, 3.0, GAP]),
-        60.0,
-        input_tokens=np.array([100.0, 500.0, 900.0]),
-    )
-
-    assert trace.mean_input_tokens == 150
-    assert trace.mean_output_tokens is None
 
 
 def test_without_a_step_it_is_the_bin_or_a_minute() -> None:

@@ -50,8 +50,8 @@ def test_requests_are_read_with_their_tokens(folder: Path) -> None:
 
     assert trace.bin_seconds is None
     assert trace.demand(3.5).rate.values.tolist() == [2 / 3.5]
-    assert trace.mean_input_tokens == 20
-    assert trace.mean_output_tokens == 3
+    np.testing.assert_array_equal(trace.input_tokens, [10, 30, 20])
+    np.testing.assert_array_equal(trace.output_tokens, [2, np.nan, 4])
 
 
 def test_an_empty_cell_and_a_marked_row_are_missing_not_zero(folder: Path) -> None:
@@ -82,6 +82,10 @@ def test_compressed_traces_are_read(folder: Path) -> None:
         pytest.param("arrival_s\n1\n1\n", "shorter than one step", id="no time passes"),
         pytest.param("requests\n1\n", ":1: expected a column", id="no time"),
         pytest.param("minute,requests\n0,1\n1,-3\n", r":3: .*at least 0.*'-3'", id="negative"),
+        pytest.param("minute,requests\n0,1\n1,1e300\n", r":3: .*at most 1e\+18", id="too many"),
+        pytest.param("minute,requests\n\n\n", "at least one row", id="blank lines only"),
+        pytest.param("start_s,requests\n1.7e12,1\n", r":2: .*of seconds", id="milliseconds"),
+        pytest.param("ts,requests\n9999-12-31,1\n", r":2: .*a time such", id="a far year"),
         pytest.param("minute,requests\n0,many\n", r":2: .*got 'many'", id="a word"),
         pytest.param("minute,requests\n,1\n", r":2: .*number of minutes", id="no moment"),
         pytest.param("minute,requests\n0,1\n1\n", ":3: .*as many cells", id="a short row"),

@@ -1,12 +1,8 @@
-import json
-from pathlib import Path
-
 import numpy as np
-import pytest
 
-from forecaster.demand.demand import Demand, DemandError
+from forecaster.demand.demand import Demand
 from forecaster.describing.card import make_card
-from forecaster.describing.card_file import as_markdown, write_card
+from forecaster.describing.card_file import as_markdown
 from forecaster.forecast import Forecast
 from forecaster.pipeline import ForecastSettings, Member, Outcome
 from forecaster.scoring.backtest import Backtest
@@ -40,27 +36,3 @@ def test_the_page_tells_the_whole_card() -> None:
     assert "| 0-3 | 0 | 0 | unknown | 0 | 100.0% | 100.0% |\n" in page
     assert "nan" not in page
     assert "## Demand" not in page  # nothing was said of it
-
-
-def test_a_file_is_json_or_markdown_by_its_name(tmp_path: Path) -> None:
-    for name in ("card.json", "card.md"):
-        write_card(CARD, tmp_path / name)
-
-    assert json.loads((tmp_path / "card.json").read_text())["name"] == "chat"
-    assert (tmp_path / "card.md").read_text() == as_markdown(CARD)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["card.json", "card.md"]
-
-
-def test_another_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DemandError, match=r"to end in \.json or \.md, got card\.txt"):
-        write_card(CARD, tmp_path / "card.txt")
-
-
-def test_a_card_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(DemandError, match="cannot write the model card"):
-        write_card(CARD, tmp_path / "missing" / "card.md")
-    (tmp_path / "card.md").mkdir()
-    with pytest.raises(DemandError, match="cannot write the model card"):
-        write_card(CARD, tmp_path / "card.md")
-
-    assert [file.name for file in tmp_path.iterdir()] == ["card.md"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecaster.condition.condition import Kind
+from forecaster.condition.condition import Kind, examine
 from forecaster.demand.demand import Demand
 from forecaster.describing.describe import describe
 from forecaster.pipeline import ForecastSettings
@@ -68,6 +68,20 @@ def test_little_demand_is_described_as_far_as_it_goes(rates: np.ndarray) -> None
 
     assert not any("nan" in line for line in found.sentences)
     json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_past_forecasts_are_made_of_what_was_known_then() -> None:
+    rates = daily()
+    rates[300:304] = 0.0  # an outage, which only what came after tells from an end
+    whole = demand(rates)
+
+    def checked(seen: Demand, settings: ForecastSettings) -> None:
+        then = examine(whole.part(0, seen.size), season=DAY)
+        ignored = np.zeros(seen.size, np.bool_) if seen.ignored is None else seen.ignored
+        np.testing.assert_array_equal(ignored, then.ignored)
+        np.testing.assert_array_equal(seen.rate.values, rates[: seen.size])
+
+    assert describe(whole, SETTINGS, make=checked, origins=40).tested.declined > 30
 
 
 def test_progress_is_told() -> None:

@@ -62,3 +62,14 @@ def test_errors_far_beyond_the_usual_count_less() -> None:
 
     assert np.median(counts) == 1.0
     assert counts[-2] < 0.05
+
+
+def test_origins_before_all_that_it_learnt_from_are_answered_too() -> None:
+    known = history(np.random.default_rng(0).normal(15, 1, 3 * SEASON + 2))
+
+    assert np.isfinite(Autoregression().fit(known).paths(np.array([0, 1]), AHEAD)).all()
+
+
+def test_it_needs_an_origin_to_learn_from() -> None:
+    assert not Autoregression().can_fit(History(np.ones(3), 43_200.0, 2))
+    assert Autoregression().can_fit(History(np.ones(5), 43_200.0, 2))

@@ -1,10 +1,9 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forecaster.demand.demand import Demand
-from forecaster.scoring.origins import regular_origins, stratified_origins
+from forecaster.scoring.origins import stratified_origins
 from telemetry.series import Series, Window
 
 
@@ -57,10 +56,7 @@ def test_too_short_a_demand_has_no_origins() -> None:
     assert not stratified_origins(demand(np.ones(10)), count=3, horizon=60, first=5).size
 
 
-@pytest.mark.parametrize("size", [20, 21, 24, 25])
-def test_regular_origins_leave_room_for_the_whole_horizon(size: int) -> None:
-    found = regular_origins(demand(np.ones(size)), every=5, horizon=10, first=5)
+def test_more_origins_than_steps_are_one_at_each_step() -> None:
+    found = stratified_origins(demand(np.ones(30)), count=10**12, horizon=10, first=5)
 
-    assert found[0] == 5
-    assert (found + 10 <= size - 1).all()
-    assert found[-1] + 5 + 10 > size - 1
+    assert found.tolist() == list(range(5, 25))

@@ -123,3 +123,10 @@ def test_scores_stay_in_their_bounds(actual: np.ndarray, forecast: np.ndarray) -
     assert ((drawn >= 0) & (drawn <= 1)).all()
     assert scores.pinball(actual, forecast, LEVELS) >= 0
     assert all(0 <= one <= 1 for one in scores.coverages(actual, forecast, LEVELS).values())
+
+
+def test_the_last_bit_of_a_level_that_repeats_is_no_loss() -> None:
+    actual = np.array([7.0])
+
+    assert scores.pinball(actual, np.array([[np.nextafter(7.0, 8)]]), [0.5]) == 0.0
+    assert scores.pinball(actual, np.array([[7.0 * (1 + 1e-6)]]), [0.5]) > 0.0
