@@ -16,7 +16,7 @@ from forecaster.condition.stuck import stuck
 from forecaster.demand.demand import Demand, Floats
 
 _DAY = 86400.0
-_LARGE_SHIFT = 2.0  # times, either way: what was before tells little of what comes
+_LEAST_TELLING = 3  # steps: where fewer would be left, nothing is ignored
 _MANY = 3  # findings of a kind, from which repairs are told together
 
 
@@ -50,7 +50,7 @@ class Condition:
 
     findings: tuple[Finding, ...]  # by their start
     ignored: Mask  # steps that were seen and tell nothing of the time to come
-    telling_from: int = 0  # first step of the present regime: where the last large shift was
+    unlearnt: tuple[Finding, ...]  # what is ignored, and why
 
     def of(self, *kinds: Kind) -> tuple[Finding, ...]:
         """Return the findings of these kinds."""
@@ -63,7 +63,8 @@ IGNORED_KINDS = (Kind.READS_ZERO, Kind.OUTAGE, Kind.STUCK, Kind.SPIKE)
 def examine(demand: Demand, *, season: int | None = None) -> Condition:
     """Look a series over; `season` is the steps in a day, worked out where it is not given.
 
-    What was ignored before is looked at no more, and stays ignored.
+    A stretch after which nothing else has been seen yet is not ignored: that demand has stopped
+    is believed until it is back. What was ignored before is looked at no more, and stays ignored.
     """
     day = season or max(1, round(_DAY / demand.step))
     values = demand.telling
@@ -84,21 +85,23 @@ def examine(demand: Demand, *, season: int | None = None) -> Condition:
         *(_rise(demand, Kind.SURGE, rise.run, rise.factor) for rise in surges(values, day)),
         *(_shift(demand, shift.start, factor=shift.factor, z=shift.z) for shift in shifts),
     ]
-    large = [one.start for one in shifts if abs(np.log(one.factor)) >= np.log(_LARGE_SHIFT)]
-    ignored = covered([*down, *frozen, *(rise.run for rise in lone)], demand.size)
+    false = [*down, *frozen, *(rise.run for rise in lone)]
+    last = _last_telling(demand, false)
+    ignored = covered([run for run in false if run.start < last], demand.size)
     if demand.ignored is not None:
         ignored |= demand.ignored
-    return Condition(
-        tuple(sorted(found, key=lambda one: one.start)), ignored, max(large, default=0)
-    )
+    found.sort(key=lambda one: one.start)
+    until = begins + last * demand.step
+    over = [one for one in found if one.kind in IGNORED_KINDS and one.start < until]
+    return Condition(tuple(found), ignored, tuple(over))
 
 
 def mended(demand: Demand, *, season: int | None = None) -> Demand:
     """Return the demand with what tells nothing ignored, and a sentence on each such repair."""
     condition = examine(demand, season=season)
-    if not condition.of(*IGNORED_KINDS):
+    if not condition.unlearnt:
         return demand
-    told = (*demand.repairs, *repairs(condition.findings))
+    told = (*demand.repairs, *repairs(condition.unlearnt))
     return replace(demand, ignored=condition.ignored, repairs=told)
 
 
@@ -109,6 +112,12 @@ def repairs(findings: Sequence[Finding]) -> list[str]:
         for kind in IGNORED_KINDS
         for sentence in _repairs([one for one in findings if one.kind is kind])
     ]
+
+
+def _last_telling(demand: Demand, false: Iterable[Run]) -> int:
+    """Return the last step that is seen and not false; 0 where there are too few."""
+    telling = np.flatnonzero(np.isfinite(_without(demand.telling, false)))
+    return int(telling[-1]) if telling.size >= _LEAST_TELLING else 0
 
 
 def _without(values: Floats, stretches: Iterable[Run]) -> Floats:

@@ -1,4 +1,4 @@
-"""Gaps: how much of a series is known, and where it is not."""
+"""Gaps: where a series is not known."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,11 +6,6 @@ from numpy.typing import NDArray
 from forecaster.condition.runs import Run, runs
 
 Floats = NDArray[np.float64]
-
-
-def share_known(values: Floats) -> float:
-    """Return the share of the steps that are known; 0 of none."""
-    return float(np.isfinite(values).mean()) if values.size else 0.0
 
 
 def longest_gap(values: Floats) -> Run | None:

@@ -7,9 +7,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from forecaster.condition.condition import IGNORED_KINDS, Condition, Finding, examine, repairs
-from forecaster.demand.demand import Demand, Mask
-from forecaster.pipeline import LEAST_POINTS
+from forecaster.condition.condition import Condition, Finding, examine, repairs
+from forecaster.demand.demand import Demand
 from telemetry.series import Window
 
 _log = structlog.get_logger(__name__)
@@ -67,10 +66,8 @@ class Mending:
             self._said_failed = True
             return
         self._said_failed = False
-        over = _over(demand, condition.ignored)
-        self._ignored = _numbers(demand.window)[: over.size][over]
-        ended = float(demand.window.start) + (over.size - 1) * demand.step
-        self._found = [one for one in condition.of(*IGNORED_KINDS) if one.end < ended]
+        self._ignored = _numbers(demand.window)[condition.ignored]
+        self._found = condition.unlearnt
         self._tell([one for one in self._found if not self._is_told(one)])
         self._told = [one for one in self._told if one.end > demand.window.start]
 
@@ -85,12 +82,6 @@ class Mending:
     def _is_told(self, finding: Finding) -> bool:
         """Tell whether it was told before, perhaps with other edges."""
         return any(one.start < finding.end and finding.start < one.end for one in self._told)
-
-
-def _over(demand: Demand, ignored: Mask) -> Mask:
-    """Return the flags up to the last step that tells; none where too few would be left."""
-    telling = np.flatnonzero(np.isfinite(demand.rate.values) & ~ignored)
-    return ignored[: telling[-1] + 1] if telling.size >= LEAST_POINTS else ignored[:0]
 
 
 def _numbers(window: Window) -> NDArray[np.int64]:

@@ -33,7 +33,6 @@ def test_ordinary_demand_is_left_as_it_is():
     ordinary = demand(counts())
 
     assert examine(ordinary).findings == ()
-    assert examine(ordinary).telling_from == 0
     assert ordinary is mended(ordinary)
 
 
@@ -78,17 +77,30 @@ def test_next_to_nothing_is_an_outage():
     assert Kind.OUTAGE is finding.kind
 
 
-def test_a_large_change_of_level_begins_a_regime_and_is_learned_from():
+def test_a_large_change_of_level_is_told_and_learned_from():
     values = counts()
     values[8 * SEASON :] *= 3
 
     found = examine(demand(values))
 
     (shift,) = found.of(Kind.SHIFT)
-    assert abs(found.telling_from - 8 * SEASON) <= 24
     assert not found.ignored.any()
     assert shift.factor == pytest.approx(3, rel=0.1)
     assert shift.z > 4.5
+
+
+@pytest.mark.parametrize(
+    ("seen_after", "ignored"), [pytest.param(0, 0, id="going on"), pytest.param(1, 12, id="over")]
+)
+def test_that_demand_has_stopped_is_believed_until_it_is_back(seen_after, ignored):
+    values = counts()
+    values[values.size - 12 - seen_after : values.size - seen_after] = 0.0
+
+    found = examine(demand(values))
+
+    assert len(found.of(Kind.READS_ZERO)) == 1
+    assert len(found.unlearnt) == min(ignored, 1)
+    assert found.ignored.sum() == ignored
 
 
 def test_many_of_a_kind_are_told_together():
@@ -115,7 +127,7 @@ def test_what_was_ignored_stays_ignored_and_is_not_judged():
 
 @pytest.mark.parametrize("size", [1, 2, 30])
 def test_short_series_are_looked_at(size):
-    assert examine(demand(np.ones(size))).telling_from == 0
+    assert not examine(demand(np.ones(size))).ignored.any()
     assert len(examine(demand(np.full(size, NAN))).findings) == 1
 
 
