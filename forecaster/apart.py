@@ -135,17 +135,10 @@ def _forecast(
         model="apart",
         residuals=min(one.residuals for one in forecasts),
         unit=total.unit,
-        scenarios=_thinned(together, settings.paths),
+        scenarios=together.thinned(settings.paths) if settings.paths else None,
         calibration=None,
         doubts=tuple(sorted({doubt for one in forecasts for doubt in one.doubts})),
     )
-
-
-def _thinned(scenarios: Scenarios, count: int) -> Scenarios | None:
-    """Return `count` of the paths, evenly spread over the past that they follow."""
-    if count == 0:
-        return None
-    return scenarios.chosen(np.linspace(0, scenarios.count - 1, count).round().astype(np.int64))
 
 
 def _members(names: Sequence[str], pieces: Sequence[Outcome]) -> tuple[Member, ...]:

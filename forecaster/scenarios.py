@@ -49,6 +49,14 @@ class Scenarios:
             None if self.rows is None else self.rows[paths],
         )
 
+    def thinned(self, count: int) -> "Scenarios":
+        """Return `count` of the paths, evenly picked: they are in the order of the errors behind.
+
+        All of them where there are no more.
+        """
+        picked = np.linspace(0, self.count - 1, min(count, self.count))
+        return self.chosen(picked.round().astype(np.int64))
+
 
 def joint(ranks: Indices, chances: Floats) -> Floats:
     """Return the chance that all steps stay below their levels, given each step's own chance.

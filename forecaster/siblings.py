@@ -24,19 +24,17 @@ def sibling_errors(
     Scales make them comparable whatever their traffic; a sibling on another grid has no say.
     """
     rows = [
-        _errors(one, settings, horizons)
+        _errors(one.telling[-settings.history_steps :], settings, horizons)
         for one in siblings
-        if one.step == settings.step_seconds and np.isfinite(one.telling).sum() >= _LEAST_STEPS
+        if one.step == settings.step_seconds
     ]
     return np.concatenate(rows) if rows else np.empty((0, horizons.size))
 
 
-def _errors(sibling: Demand, settings: ForecastSettings, horizons: Indices) -> Floats:
-    history = History.of_rates(
-        sibling.telling[-settings.history_steps :],
-        step=settings.step_seconds,
-        season=settings.season_steps,
-    )
+def _errors(rates: Floats, settings: ForecastSettings, horizons: Indices) -> Floats:
+    if np.isfinite(rates).sum() < _LEAST_STEPS:
+        return np.empty((0, horizons.size))
+    history = History.of_rates(rates, step=settings.step_seconds, season=settings.season_steps)
     past = Past.of(history, first=int(horizons[0]), last=int(horizons[-1]))
     paths = _MODEL.fit(history).paths(past.origins, horizons)[..., 0]
     scaled = (history.after(past.origins, horizons) - paths) / restlessness(history).local[

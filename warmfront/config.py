@@ -21,6 +21,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]  # 0 asks the system for a free one
 Seconds = Annotated[float, Field(gt=0)]
 BUNDLED_MODEL = "warmfront-tiny"
 _DAY_SECONDS = 86_400.0
+_PART_OF_A_STEP = 1e-6  # less is what rounding leaves
 
 
 class _Section(BaseModel):
@@ -95,6 +96,11 @@ class ForecastSettings(_Section):
         if self.season_seconds < 2 * self.step_seconds:
             raise ValueError(
                 f"season_seconds ({self.season_seconds:g}) must hold at least two steps "
+                f"of step_seconds ({self.step_seconds:g})"
+            )
+        if abs(self.season_seconds / self.step_seconds - self.season_steps) > _PART_OF_A_STEP:
+            raise ValueError(
+                f"season_seconds ({self.season_seconds:g}) must be a whole number of steps "
                 f"of step_seconds ({self.step_seconds:g})"
             )
         has_days = self.calendar is not None or self.timezone != "UTC"

@@ -94,6 +94,7 @@ def _add_predict(parser: Any) -> None:
     add("--lead", type=words.delay, metavar="TIME", help="ask for the highest from then on")
     add("--window", type=words.duration, metavar="TIME", help="for this long")
     add("--paths", type=words.count, metavar="N", help="draw so many scenarios")
+    _add_siblings(add)
     _add_output(parser)
 
 
@@ -103,6 +104,7 @@ def _add_fit(parser: Any) -> None:
         "--card", type=words.card, metavar="FILE", help="write the card: .json, or Markdown in .md"
     )
     _add_origins(add, least=words.amount_of)
+    _add_siblings(add)
     _add_output(parser)
 
 
@@ -115,6 +117,7 @@ def _add_backtest(parser: Any) -> None:
     add = parser.add_argument_group("answer").add_argument
     _add_origins(add, least=words.count)
     _add_pool(add)
+    _add_siblings(add)
     _add_output(parser)
 
 
@@ -132,6 +135,13 @@ def _add_origins(add: Callable[..., Any], *, least: Callable[[str], int]) -> Non
     add(
         "--origins", type=least, metavar="N",
         help="times forecast again to see how good it is (default: 48)",
+    )  # fmt: skip
+
+
+def _add_siblings(add: Callable[..., Any]) -> None:
+    add(
+        "--sibling", dest="siblings", action="append", metavar="FILE",
+        help="like demand, whose errors stand in while the history is short; may be repeated",
     )  # fmt: skip
 
 

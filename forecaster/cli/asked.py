@@ -1,6 +1,7 @@
 """What was asked on the command line, as values: before anything is read or imported."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -37,6 +38,7 @@ class Asked:
     horizon: Span | None = None
     quantiles: tuple[float, ...] | None = None
     members: tuple[str, ...] | None = None
+    siblings: Sequence[str] = ()  # files of like demands
     seed: int = 0
     zone: ZoneInfo = UTC
     calendar: Path | None = None

@@ -1,19 +1,11 @@
-"""Moments as people read them: in their time zone, or from the start where there is no date."""
+"""Moments on a clock: in a time zone, and none where there is no date."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from forecaster.cli.durations import spoken
-from forecaster.plot.axis import DATED
+from forecaster.moments import DATED
 
 _MINUTE = 60
-
-
-def moment(seconds: float, zone: ZoneInfo) -> str:
-    """Return date and time of day; what counts from the start of a trace is said as that."""
-    if seconds < DATED:
-        return f"{spoken(seconds)} from the start"
-    return datetime.fromtimestamp(seconds, tz=zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def clock(seconds: float, zone: ZoneInfo) -> str | None:

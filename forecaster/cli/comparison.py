@@ -1,5 +1,6 @@
 """A comparison: several ways of forecasting at the same origins, each against the combination."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,14 @@ import numpy as np
 from forecaster.cli.asked import Asked
 from forecaster.cli.digits import json_number
 from forecaster.cli.forecasting import past_maker
+from forecaster.cli.loading import load_siblings
 from forecaster.cli.output.result import Cell
 from forecaster.cli.progress import OnProgress
 from forecaster.cli.trial import COMBINATION, Course, Trial, run_trial
 from forecaster.history import Floats
 from forecaster.models.model import Model
 from forecaster.scoring.bootstrap import LossRatio, ratio_of_losses
+from forecaster.scoring.origins import block_of
 from forecaster.scoring.outlook import Outlook
 from forecaster.scoring.reactive import PEERS, tune
 from forecaster.scoring.scores import coverage
@@ -53,9 +56,10 @@ def compare_all(
     asked: Asked, models: Sequence[Model], course: Course, on_progress: OnProgress
 ) -> list[Compared]:
     """Return the combination, each model alone, simple forecasts and reactive rules."""
-    ways = {COMBINATION: past_maker(asked, models)}
+    siblings = load_siblings(asked, course.demand)
+    ways = {COMBINATION: past_maker(asked, models, siblings)}
     if len(models) > 1:
-        ways |= {model.name: past_maker(asked, [model]) for model in models}
+        ways |= {model.name: past_maker(asked, [model], siblings) for model in models}
     total = len(ways) * int(course.origins.size)
     trials = [
         run_trial(name, make, course, _shifted(on_progress, at, total))
@@ -124,14 +128,14 @@ class _Against:
     def _compared(
         self, name: str, losses: Floats, actual: Floats, told: Floats, replicas: Floats
     ) -> Compared:
-        tested = self.combination.backtest
+        tested, ahead = self.combination.backtest, self.course.settings.horizon_steps
         paid = bill(replicas, self.course.played)
         yesterday = self._spread(self.combination, tested.losses(tested.yesterday))
         mine = self._spread(self.combination, tested.losses())
         return Compared(
             name,
-            ratio_of_losses(losses, yesterday, self.generator).ratio,
-            UNKNOWN if name == COMBINATION else ratio_of_losses(losses, mine, self.generator),
+            self._over(losses, yesterday, ahead).ratio,
+            UNKNOWN if name == COMBINATION else self._over(losses, mine, ahead),
             (self._coverage(actual, told, 0.9), self._coverage(actual, told, 0.99)),
             paid,
             UNKNOWN if name == COMBINATION else self._cost(paid),
@@ -141,7 +145,14 @@ class _Against:
         beta = self.asked.beta
         chosen = self.combination.outlook.replicas(self.course.played, beta)
         mine = bill(chosen, self.course.played)
-        return ratio_of_losses(paid.costs(beta), mine.costs(beta), self.generator)
+        pool, step = self.course.played.pool, self.course.demand.step
+        ahead = math.ceil((pool.lead + pool.every) / step - 1e-9)
+        return self._over(paid.costs(beta), mine.costs(beta), ahead)
+
+    def _over(self, losses: Floats, others: Floats, ahead: int) -> LossRatio:
+        """Return the ratio of what each origin lost within the steps `ahead` of it."""
+        block = block_of(self.course.origins, ahead)
+        return ratio_of_losses(losses, others, self.generator, block=block)
 
     def _coverage(self, actual: Floats, told: Floats, quantile: float) -> float:
         return coverage(actual, told[..., self.course.settings.quantiles.index(quantile)])

@@ -8,6 +8,7 @@ from forecaster.cli.clock_face import stamp
 from forecaster.cli.digits import json_number, level
 from forecaster.cli.output.result import Cell, Records
 from forecaster.demand.demand import Demand
+from forecaster.document import forecast_body
 from forecaster.forecast import Forecast, Highest
 from forecaster.pipeline import Member, Outcome
 from forecaster.scenarios import Scenarios
@@ -29,24 +30,12 @@ def forecast_document(
     outcome: Outcome, demand: Demand, *, highest: Highest | None, paths: int
 ) -> dict[str, object]:
     """Return the forecast with its members, and what was mended in the demand."""
-    from forecaster.live.api import Query, forecast_body  # noqa: PLC0415 - imports a web server
-
     return {
         "name": demand.name,
-        **forecast_body(outcome.forecast, Query(paths=paths)),
-        **({} if highest is None else {"highest": _highest_document(highest)}),
+        **forecast_body(outcome.forecast, highest=highest, paths=paths),
         "residuals": outcome.forecast.residuals,
         "members": member_documents(outcome.members),
         "repairs": list(demand.repairs),
-    }
-
-
-def _highest_document(highest: Highest) -> dict[str, object]:
-    return {
-        "begins": highest.begins,
-        "ends": highest.ends,
-        "quantiles": list(highest.quantiles),
-        "values": [json_number(value) for value in highest.values.tolist()],
     }
 
 

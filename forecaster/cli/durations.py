@@ -1,4 +1,4 @@
-"""Durations as people write them, such as 90s, 60m, 1h30m or 2d, and as they read them."""
+"""Durations as people write them, such as 90s, 60m, 1h30m or 2d."""
 
 import math
 import re
@@ -57,23 +57,6 @@ def parse_span(text: str) -> Span:
             f"expected a duration, {_EXAMPLES}, or a whole number of steps, got {text!r}"
         )
     return Span(steps=int(asked))
-
-
-def spoken(seconds: float) -> str:
-    """Return a duration as it is read, such as 90 s, 5 min, 1 h 30 min or 2 d."""
-    if seconds < 120 and seconds % 60:  # noqa: PLR2004 - two minutes
-        return f"{seconds:.4g} s"
-    parts = _parts(round(seconds))
-    return " ".join(f"{amount} {unit}" for amount, unit in parts[:2]) or "0 s"
-
-
-def _parts(seconds: int) -> list[tuple[int, str]]:
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    amounts = []
-    for unit, size in units:
-        amount, seconds = divmod(seconds, size)
-        amounts.append((amount, unit))
-    return [(amount, unit) for amount, unit in amounts if amount]
 
 
 def _positive(seconds: float, text: str) -> float:

@@ -8,12 +8,29 @@ from forecaster.demand.sources import read_demand_of
 
 def load(asked: Asked) -> Demand:
     """Read the demand; raise DemandError where that cannot be."""
+    return _read(asked, asked.source.place, step=asked.source.step, query=asked.source.query)
+
+
+def load_siblings(asked: Asked, demand: Demand) -> list[Demand]:
+    """Read the like demands from their files, on the demand's step."""
+    return [_read(asked, place, step=demand.step, query=None) for place in asked.siblings]
+
+
+def prepared(asked: Asked, demand: Demand, *, season: int) -> Demand:
+    """Return the demand without what tells nothing of the time to come, unless that is wanted.
+
+    `season` is in steps.
+    """
+    return mended(demand, season=season) if asked.source.mend else demand
+
+
+def _read(asked: Asked, place: str, *, step: float | None, query: str | None) -> Demand:
     source = asked.source
     return read_demand_of(
-        source.place,
-        step=source.step,
+        place,
+        step=step,
         column=source.column,
-        query=source.query,
+        query=query,
         model=source.model,
         region=source.region,
         priority=source.priority,
@@ -23,8 +40,3 @@ def load(asked: Asked) -> Demand:
         end=asked.now,
         history_seconds=asked.history,
     )
-
-
-def prepared(asked: Asked, demand: Demand) -> Demand:
-    """Return the demand without what tells nothing of the time to come, unless that is wanted."""
-    return mended(demand) if asked.source.mend else demand

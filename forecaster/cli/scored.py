@@ -9,6 +9,7 @@ from forecaster.cli.output.result import Cell
 from forecaster.cli.trial import Trial
 from forecaster.scoring.backtest import Backtest
 from forecaster.scoring.bootstrap import LossRatio, ratio_of_losses
+from forecaster.scoring.origins import block_of
 from forecaster.scoring.summary import Scores, by_horizon, summarise
 
 
@@ -44,10 +45,13 @@ def scored_of(trial: Trial, generator: np.random.Generator) -> list[Scored]:
     parts = by_horizon(tested)
     scores = [*parts, summarise(tested)] if len(parts) > 1 else [summarise(tested)]
     return [
-        Scored(one, _over_yesterday(tested.between(one.begins, one.ends), generator))
-        for one in scores
+        Scored(one, _over_yesterday(tested, one.begins, one.ends, generator)) for one in scores
     ]
 
 
-def _over_yesterday(part: Backtest, generator: np.random.Generator) -> LossRatio:
-    return ratio_of_losses(part.losses(), part.losses(part.yesterday), generator)
+def _over_yesterday(
+    tested: Backtest, begins: float, ends: float, generator: np.random.Generator
+) -> LossRatio:
+    part = tested.between(begins, ends)
+    block = block_of(tested.origins, round(ends * 60.0 / tested.step))
+    return ratio_of_losses(part.losses(), part.losses(part.yesterday), generator, block=block)

@@ -3,9 +3,9 @@
 import math
 
 from forecaster.cli.asked import Asked
-from forecaster.cli.durations import spoken
 from forecaster.demand.demand import Demand, DemandError
 from forecaster.forecast import QUANTILES
+from forecaster.moments import spoken
 from forecaster.pipeline import ForecastSettings
 
 DAY = 86_400.0
@@ -13,7 +13,7 @@ WEEK = 7 * DAY
 HOUR = 3600.0
 _LEAST_HORIZON = 6  # steps
 _MOST_HORIZON = 50_000  # steps: a month of minutes, and about a gigabyte
-_PATHS = 200
+_PATHS = 200  # that the highest of a window is read from, however few are asked for
 _ROUNDING = 1e-9
 
 
@@ -26,7 +26,7 @@ def settings_of(asked: Asked, demand: Demand) -> ForecastSettings:
         horizon_steps=_horizon_steps(asked, demand.step),
         quantiles=tuple(sorted({*QUANTILES, *(asked.quantiles or ())})),
         history_seasons=max(1, math.ceil(asked.history / season - _ROUNDING)),
-        paths=asked.paths or _PATHS,
+        paths=max(asked.paths, _PATHS),
     )
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecaster.cli.asked import Asked
-from forecaster.cli.durations import spoken
 from forecaster.cli.progress import OnProgress
 from forecaster.demand.demand import Demand, DemandError
 from forecaster.history import Floats, Indices
+from forecaster.moments import spoken
 from forecaster.pipeline import ForecastSettings, Outcome
 from forecaster.scoring.backtest import Backtest, Make, backtest, came
 from forecaster.scoring.origins import stratified_origins

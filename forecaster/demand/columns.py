@@ -83,6 +83,11 @@ class _Table:
     def of_bins(self, column: str | None) -> Layout:
         if column is not None:
             name = column.strip().lower()
+            if name in _TIMES:
+                raise self.place.wrong(
+                    f"expected a column with the demand, got {column}, which holds the time; it "
+                    f"has {_listed(self.names)}"
+                )
             if name not in self.known:
                 raise self.place.wrong(f"has no column {column}; it has {_listed(self.names)}")
         elif "requests" in self.known:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from forecaster.describing.card import ModelCard
+from forecaster.moments import moment
 from forecaster.scoring.summary import Scores
 
+_UTC = ZoneInfo("UTC")
 _SHOWN_LEVELS = (0.5, 0.9, 0.99)
 
 
@@ -18,7 +20,7 @@ def as_markdown(card: ModelCard) -> str:
 def _lines(card: ModelCard) -> Iterator[str]:
     yield f"# Model card: {card.name}"
     yield ""
-    yield f"Made {_moment(card.made_at)} by warmfront {card.version}."
+    yield f"Made {moment(card.made_at, _UTC)} by warmfront {card.version}."
     yield ""
     yield from _section("Data", _data(card))
     yield from _section("Settings", [f"{key}: {value}" for key, value in card.settings.items()])
@@ -44,7 +46,7 @@ def _section(title: str, points: list[str] | tuple[str, ...]) -> Iterator[str]:
 def _data(card: ModelCard) -> list[str]:
     data = card.data
     return [
-        f"{_moment(data.begins)} to {_moment(data.ends)}",
+        f"{moment(data.begins, _UTC)} to {moment(data.ends, _UTC)}",
         f"{data.steps} steps of {data.step:g} s, in {data.unit}",
         f"{data.gaps:.1%} unknown, {data.ignored:.1%} seen and not learned from",
         *data.repairs,
@@ -81,10 +83,6 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str
     for row in (header, ("---",) * len(header), *rows):
         yield f"| {' | '.join(row)} |"
     yield ""
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _number(value: float) -> str:

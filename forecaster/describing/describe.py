@@ -41,19 +41,24 @@ def describe(
     make: Make = make_forecast,
     origins: int = ORIGINS,
     seed: int = 0,
+    mend: bool = True,
     on_progress: OnProgress | None = None,
 ) -> Description:
     """Measure the traits of a demand; 0 origins leave open how predictable it is.
 
-    The rates of `tenants` are on the demand's grid, in its unit.
+    The rates of `tenants` are on the demand's grid, in its unit. Unless it is to `mend`, what was
+    found is told, and nothing of it is ignored.
     """
     condition = examine(demand, season=settings.season_steps)
-    seen = _without_false_zeros(replace(demand, ignored=condition.ignored), condition)
+    seen = demand
+    if mend:
+        seen = _without_false_zeros(replace(demand, ignored=condition.ignored), condition)
+        make = _mending(make)
     drawn = _origins(seen, settings, origins, seed)
     tested = None
     if drawn.size:
         quick = replace(settings, paths=0)
-        told = backtest(demand, quick, drawn, make=_mending(make), on_progress=on_progress)
+        told = backtest(demand, quick, drawn, make=make, on_progress=on_progress)
         tested = replace(told, actual=came(seen, told.origins, settings.horizon_steps))
     traits = measure(
         seen,

@@ -6,6 +6,7 @@ import numpy as np
 
 from forecaster.scoring.backtest import Backtest
 from forecaster.scoring.bootstrap import LossRatio, ratio_of_losses
+from forecaster.scoring.origins import block_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,10 @@ def predictability(backtest: Backtest, generator: np.random.Generator) -> Predic
     if not backtest.origins.size:
         return None
     mine = backtest.losses()
+    horizon = backtest.actual.shape[1]
+    block = block_of(backtest.origins, horizon)
     return Predictability(
-        backtest.actual.shape[1] * backtest.step / 60.0,
-        ratio_of_losses(mine, backtest.losses(backtest.yesterday), generator),
-        ratio_of_losses(mine, backtest.losses(backtest.last), generator),
+        horizon * backtest.step / 60.0,
+        ratio_of_losses(mine, backtest.losses(backtest.yesterday), generator, block=block),
+        ratio_of_losses(mine, backtest.losses(backtest.last), generator, block=block),
     )

@@ -127,7 +127,10 @@ def _compared(ratio: LossRatio, ahead: str, simple: str) -> Iterator[str]:
     if math.isnan(ratio.ratio):
         yield f"Over the next {ahead} it could not be compared with {simple}."
         return
-    counted = f"({ratio.low:.2f} to {ratio.high:.2f} at {ratio.origins} origins)"
+    between = f"{ratio.low:.2f} to {ratio.high:.2f}"
+    if math.isnan(ratio.low):
+        between = "too few apart to say how surely,"
+    counted = f"({between} at {ratio.origins} origins)"
     if ratio.is_within_noise:
         yield (
             f"Over the next {ahead} it cannot be predicted better than by {simple}, as far as "

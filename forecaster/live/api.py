@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from aiohttp import web
 
-from forecaster.demand.demand import Floats
-from forecaster.forecast import Forecast, Highest
+from forecaster.document import forecast_body
+from forecaster.forecast import Forecast
 from forecaster.scenarios import Scenarios
 
 _PARAMETERS = ("lead", "window", "paths")
-_DIGITS = 6  # significant ones: no forecast has more
 
 Latest = Callable[[], Forecast | None]
 Card = Callable[[], Mapping[str, Any] | None]
@@ -57,28 +55,6 @@ def parse_query(raw: Mapping[str, str], forecast: Forecast) -> Query:
     return Query(lead, window, _paths(raw, forecast.scenarios))
 
 
-def forecast_body(forecast: Forecast, query: Query) -> dict[str, Any]:
-    """Return the answer as JSON has it; what is not known is null."""
-    body: dict[str, Any] = {
-        "origin": forecast.origin,
-        "step": forecast.step,
-        "unit": forecast.unit,
-        "model": forecast.model,
-        "quantiles": list(forecast.quantiles),
-        "times": forecast.times.tolist(),
-        "values": _plain(forecast.values),
-        "weights": {name: _number(share) for name, share in forecast.weights.items()},
-        "doubts": [doubt.value for doubt in forecast.doubts],
-        "may_scale_down": forecast.may_scale_down,
-        "calibration": _calibration(forecast),
-    }
-    if query.window is not None:
-        body["highest"] = _highest(forecast.highest(lead=query.lead, window=query.window))
-    if query.paths and forecast.scenarios is not None:
-        body["paths"] = _scenarios(forecast.scenarios, query.paths)
-    return body
-
-
 @dataclass(frozen=True, slots=True)
 class _Pages:
     latest: Latest
@@ -93,7 +69,7 @@ class _Pages:
             query = parse_query(request.query, forecast)
         except QueryError as error:
             return _error(400, f"The forecast cannot be asked so: {error}.")
-        return _json(await asyncio.to_thread(lambda: _encoded(forecast_body(forecast, query))))
+        return _json(await asyncio.to_thread(lambda: _encoded(_body(forecast, query))))
 
     async def card(self, request: web.Request) -> web.Response:
         """Answer with the model card, or 503 while there is none."""
@@ -103,6 +79,13 @@ class _Pages:
         if body is None:
             return _error(503, "There is no card: no forecast has been made yet.")
         return _json(_encoded(body))
+
+
+def _body(forecast: Forecast, query: Query) -> dict[str, Any]:
+    highest = None
+    if query.window is not None:
+        highest = forecast.highest(lead=query.lead, window=query.window)
+    return forecast_body(forecast, highest=highest, paths=query.paths)
 
 
 def _seconds(raw: Mapping[str, str], name: str, default: float, *, lowest: float) -> float:
@@ -126,50 +109,6 @@ def _paths(raw: Mapping[str, str], scenarios: Scenarios | None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= most):  # noqa: PLR2004
         raise QueryError(f"expected a number of paths from 0 to {most}, got {text[:40]!r}")
     return int(text)
-
-
-def _highest(highest: Highest) -> dict[str, Any]:
-    return {
-        "begins": highest.begins,
-        "ends": highest.ends,
-        "quantiles": list(highest.quantiles),
-        "values": _plain(highest.values),
-    }
-
-
-def _scenarios(scenarios: Scenarios, count: int) -> dict[str, Any]:
-    """Return so many of the paths, evenly picked: they are in the order of the errors behind."""
-    picked = scenarios.chosen(np.linspace(0, scenarios.count - 1, count).round().astype(np.int64))
-    return {
-        name: None if values is None else _plain(values)
-        for name, values in (
-            ("rate", picked.rate),
-            ("input_tokens", picked.input_tokens),
-            ("output_tokens", picked.output_tokens),
-        )
-    }
-
-
-def _calibration(forecast: Forecast) -> dict[str, Any] | None:
-    known = forecast.calibration
-    if known is None:
-        return None
-    return {
-        "coverage": {str(level): _number(share) for level, share in known.coverage.items()},
-        "errors": known.errors,
-        "loss": _number(known.loss),
-    }
-
-
-def _plain(values: Floats) -> Any:
-    """Return nested lists of numbers, null where one is not known."""
-    if values.ndim > 1:
-        return [_plain(row) for row in values]
-    return [_number(value) for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

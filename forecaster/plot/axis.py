@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from forecaster.moments import DATED
+
 Floats = NDArray[np.float64]
 
-DATED = 315_532_800.0  # 1980: no demand of a GPU is older, and no trace counts so many seconds
 _DAY = 86_400.0
 _MINUTES = 600.0
 _NEW_YEAR = datetime(2001, 1, 1, tzinfo=UTC).timestamp()  # so that the day of the year is the day

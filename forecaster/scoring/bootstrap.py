@@ -7,6 +7,7 @@ import numpy as np
 from forecaster.history import Floats
 
 DRAWS = 2000
+_LEAST_BLOCKS = 3  # of fewer, most draws are the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +36,21 @@ def ratio_of_losses(
     """Return the sum of losses over the sum of the others'; each has one value for each origin.
 
     `block` neighbouring origins are drawn together, where origins are so close that they share
-    their luck. An origin where either is unknown does not count.
+    their luck. An origin where either is unknown does not count. Fewer than three blocks leave
+    open how sure the ratio is: its interval is NaN.
     """
     known = np.isfinite(losses) & np.isfinite(others)
     count = int(known.sum())
     if not count or others[known].sum() <= 0:
         return LossRatio(float("nan"), float("nan"), float("nan"), count)
+    ratio = float(losses[known].sum() / others[known].sum())
+    if count < _LEAST_BLOCKS * block:
+        return LossRatio(ratio, float("nan"), float("nan"), count)
     drawn = _resampled(np.stack([losses[known], others[known]]), generator, block=block)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[0] / drawn[1]
     tail = 50.0 * (1.0 - confidence)
     low, high = np.nanpercentile(ratios, [tail, 100.0 - tail])
-    ratio = float(losses[known].sum() / others[known].sum())
     return LossRatio(ratio, float(low), float(high), count)
 
 

@@ -1,5 +1,6 @@
 """Where forecasts are scored from: origins drawn at random, spread over the tested part."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,13 @@ def stratified_origins(
         if candidates.size:
             drawn.append(int(generator.choice(candidates)))
     return np.array(drawn, np.int64)
+
+
+def block_of(origins: Indices, ahead: int) -> int:
+    """Return how many neighbouring origins see some of the same steps `ahead`, 1 if none do."""
+    if origins.size < 2:  # noqa: PLR2004 - it takes two to be near
+        return 1
+    return max(1, math.ceil(ahead / float(np.median(np.diff(origins)))))
 
 
 def _known_ahead(known: Mask, horizon: int) -> Indices:

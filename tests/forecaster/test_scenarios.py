@@ -41,6 +41,20 @@ def test_chosen_paths_keep_their_lengths_and_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "picked"),
+    [
+        pytest.param(3, [0, 2, 4], id="evenly"),
+        pytest.param(1, [0], id="one"),
+        pytest.param(9, [0, 1, 2, 3, 4], id="all there are"),
+    ],
+)
+def test_few_of_the_paths_are_spread_over_all(count: int, picked: list[int]) -> None:
+    rate = np.arange(10.0).reshape(5, 2)
+
+    np.testing.assert_array_equal(Scenarios(rate).thinned(count).rate, rate[picked])
+
+
+@pytest.mark.parametrize(
     ("ranks", "chances", "expected"),
     [
         pytest.param(TOGETHER, [0.5, 0.5], 0.5, id="high together"),

@@ -22,6 +22,16 @@ def test_a_file_overrides_only_what_it_names(tmp_path: Path):
     assert config.autoscaler.minimum == Config().autoscaler.minimum
 
 
+@pytest.mark.parametrize("steps", [3, 144, 1440])
+def test_a_day_played_faster_is_still_a_season_of_whole_steps(steps: int):
+    step = 100.0 / steps
+
+    grid = {"step_seconds": step, "season_seconds": step * steps}
+    config = check_config({"forecast": grid}, where="a replay")
+
+    assert config.forecast.season_steps == steps
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -37,6 +47,11 @@ def test_a_file_overrides_only_what_it_names(tmp_path: Path):
         pytest.param("[addresses]\ngateway = 99999\n", "addresses.gateway", id="no such port"),
         pytest.param(
             "[forecast]\nseason_seconds = 5\n", "at least two steps", id="season too short"
+        ),
+        pytest.param(
+            "[forecast]\nstep_seconds = 7\n",
+            "season_seconds (86400) must be a whole number of steps of step_seconds (7)",
+            id="season of part steps",
         ),
         pytest.param("[model]\nname = 'a b'\n", "model.name", id="name that URLs cannot carry"),
         pytest.param(

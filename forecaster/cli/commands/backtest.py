@@ -5,6 +5,7 @@ import numpy as np
 from forecaster.cli.asked import Asked
 from forecaster.cli.documents import member_documents
 from forecaster.cli.forecasting import members_of, past_maker
+from forecaster.cli.loading import load_siblings
 from forecaster.cli.output.result import Records, Result
 from forecaster.cli.paid import Paid, paid_in
 from forecaster.cli.progress import OnProgress
@@ -20,7 +21,8 @@ from forecaster.demand.demand import Demand
 def backtest(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
     """Forecast again at past origins and score it."""
     course = course_of(asked, demand, settings_of(asked, demand))
-    trial = run_trial(COMBINATION, past_maker(asked, members_of(asked)), course, on_progress)
+    make = past_maker(asked, members_of(asked), load_siblings(asked, demand))
+    trial = run_trial(COMBINATION, make, course, on_progress)
     scored = scored_of(trial, np.random.default_rng(asked.seed))
     paid = paid_in(trial, course, asked.beta)
     rows = [one.row for one in scored]

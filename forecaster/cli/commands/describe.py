@@ -19,6 +19,7 @@ def describe(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
         make=maker(asked, members_of(asked)),
         origins=asked.origins,
         seed=asked.seed,
+        mend=asked.source.mend,
         on_progress=on_progress,
     )
     return Result(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from forecaster.cli.asked import Asked
 from forecaster.cli.digits import json_number
-from forecaster.cli.forecasting import forecast_of, maker, members_of
-from forecaster.cli.loading import prepared
+from forecaster.cli.forecasting import blind_maker, forecast_of, members_of
+from forecaster.cli.loading import load_siblings, prepared
 from forecaster.cli.output.json_text import json_text
 from forecaster.cli.output.result import Records, Result
 from forecaster.cli.output.terminal import Page
@@ -19,15 +19,17 @@ from forecaster.describing.describe import describe
 
 def fit(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
     """Fit to the demand and gather what came of it."""
-    known = prepared(asked, demand)
-    settings = settings_of(asked, known)
-    outcome = forecast_of(asked, known, settings)
+    settings = settings_of(asked, demand)
+    known = prepared(asked, demand, season=settings.season_steps)
+    siblings = load_siblings(asked, demand)
+    outcome = forecast_of(asked, known, settings, siblings)
     description = describe(
         demand,
         settings,
-        make=maker(asked, members_of(asked)),
+        make=blind_maker(asked, members_of(asked), siblings),
         origins=asked.origins,
         seed=asked.seed,
+        mend=asked.source.mend,
         on_progress=on_progress,
     )
     card = make_card(

@@ -7,8 +7,6 @@ import numpy as np
 from rich.text import Text
 
 from forecaster.cli.asked import Asked
-from forecaster.cli.clock_face import moment
-from forecaster.cli.durations import spoken
 from forecaster.cli.forecasting import forecast_of, members_of, past_maker
 from forecaster.cli.loading import prepared
 from forecaster.cli.output.result import Result
@@ -16,6 +14,7 @@ from forecaster.cli.progress import OnProgress
 from forecaster.cli.settings import settings_of
 from forecaster.cli.trial import COMBINATION, course_of, run_trial
 from forecaster.demand.demand import Demand, DemandError
+from forecaster.moments import moment, spoken
 from forecaster.pipeline import ForecastSettings, Outcome
 from forecaster.plot.picture import Picture, Reliability, picture_of
 from forecaster.plot.reliability import reliability_of
@@ -27,8 +26,8 @@ _TOLD_MEMBERS = 3
 def plot(asked: Asked, demand: Demand, on_progress: OnProgress) -> Result:
     """Draw the forecast of what follows the demand into a file."""
     path = _path(asked)
-    known = prepared(asked, demand)
-    settings = settings_of(asked, known)
+    settings = settings_of(asked, demand)
+    known = prepared(asked, demand, season=settings.season_steps)
     outcome = forecast_of(asked, known, settings)
     picture = picture_of(
         known,

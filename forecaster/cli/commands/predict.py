@@ -1,5 +1,7 @@
 """`predict`: the quantiles of what follows, the highest of a window, or whole scenarios."""
 
+from dataclasses import replace
+
 from rich.console import RenderableType
 
 from forecaster.cli.asked import Asked
@@ -12,7 +14,7 @@ from forecaster.cli.documents import (
     quantile_records,
 )
 from forecaster.cli.forecasting import forecast_of
-from forecaster.cli.loading import prepared
+from forecaster.cli.loading import load_siblings, prepared
 from forecaster.cli.output.result import Records, Result
 from forecaster.cli.progress import OnProgress
 from forecaster.cli.settings import settings_of
@@ -28,10 +30,11 @@ from forecaster.scenarios import Scenarios
 
 def predict(asked: Asked, demand: Demand, _on_progress: OnProgress) -> Result:
     """Forecast what follows the demand."""
-    demand = prepared(asked, demand)
     settings = settings_of(asked, demand)
-    outcome = forecast_of(asked, demand, settings)
-    forecast, highest = outcome.forecast, _highest(asked, outcome.forecast)
+    demand = prepared(asked, demand, season=settings.season_steps)
+    outcome = forecast_of(asked, demand, settings, load_siblings(asked, demand))
+    highest = _highest(asked, outcome.forecast)
+    forecast = _with_paths(outcome.forecast, asked.paths)
     if asked.quantiles is not None:
         forecast = at_levels(forecast, asked.quantiles)
         highest = None if highest is None else highest_at_levels(highest, asked.quantiles)
@@ -74,6 +77,13 @@ def _highest(asked: Asked, forecast: Forecast) -> Highest | None:
     lead = asked.lead or 0.0
     window = asked.window or max(forecast.steps * forecast.step - lead, forecast.step)
     return forecast.highest(lead=lead, window=window)
+
+
+def _with_paths(forecast: Forecast, count: int) -> Forecast:
+    """Return the forecast with as many of its scenarios as are asked for, if any are."""
+    if not count or forecast.scenarios is None:
+        return forecast
+    return replace(forecast, scenarios=forecast.scenarios.thinned(count))
 
 
 def _scenarios(forecast: Forecast) -> Scenarios:

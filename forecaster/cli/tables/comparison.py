@@ -34,7 +34,8 @@ def loss_table(compared: Iterable[Compared], course: Course) -> Group:
         f"{course.demand.name}, the same {course.origins.size} origins",
         made,
         "Naive: the day before; comb.: the combination. Within noise: 95 % of draws of the "
-        "origins do not agree which is better. ≤ p90: share of demand at or below, 90% is right.",
+        "origins do not agree which is better, or too few are apart to tell. ≤ p90: share of "
+        "demand at or below, 90% is right.",
     )
 
 

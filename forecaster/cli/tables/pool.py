@@ -3,8 +3,8 @@
 from rich.text import Text
 
 from forecaster.cli.digits import alone, share
-from forecaster.cli.durations import spoken
 from forecaster.cli.paid import Paid
+from forecaster.moments import spoken
 from forecaster.scoring.warm_pool import FULL_POOL, decision_level
 
 

@@ -4,12 +4,12 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Group
 
-from forecaster.cli.clock_face import clock, moment
+from forecaster.cli.clock_face import clock
 from forecaster.cli.digits import amount, decimals_of, level
-from forecaster.cli.durations import spoken
 from forecaster.cli.horizons import shown_steps
 from forecaster.cli.output.terminal import table, titled
 from forecaster.forecast import Forecast, Highest
+from forecaster.moments import moment, spoken
 
 SHOWN = (0.05, 0.5, 0.9, 0.95, 0.99)  # levels that a table has where none are asked
 

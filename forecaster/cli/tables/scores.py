@@ -5,9 +5,9 @@ import math
 from rich.console import Group
 
 from forecaster.cli.digits import MISSING, amount, level, share
-from forecaster.cli.durations import spoken
 from forecaster.cli.output.terminal import table, titled
 from forecaster.cli.scored import Scored
+from forecaster.moments import spoken
 from forecaster.scoring.bootstrap import LossRatio
 
 _LEVELS = (0.5, 0.9, 0.99)
@@ -32,7 +32,8 @@ def score_table(scored: list[Scored], name: str, origins: int) -> Group:
     return titled(
         f"{name}, forecast again at {origins} origins",
         made,
-        "Naive: the day before. ≤ p90: share of demand at or below, 90% is right.",
+        "Naive: the day before; -: too few origins apart to draw from. ≤ p90: share of demand at "
+        "or below, 90% is right.",
     )
 
 

@@ -56,3 +56,10 @@ def test_help_waits_for_nothing_heavy() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_web_server_is_imported_to_forecast() -> None:
+    code = "import sys, forecaster.cli.run\nsys.exit('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+
+    assert done.returncode == 0

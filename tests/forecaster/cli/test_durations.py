@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecaster.cli.durations import (
-    DurationError,
-    Span,
-    parse_delay,
-    parse_duration,
-    parse_span,
-    spoken,
-)
+from forecaster.cli.durations import DurationError, Span, parse_delay, parse_duration, parse_span
 
 
 @pytest.mark.parametrize(
@@ -63,23 +56,6 @@ def test_a_horizon_of_no_whole_number_of_steps_is_refused(text: str) -> None:
 )
 def test_a_span_is_covered_by_whole_steps(span: Span, steps: int) -> None:
     assert span.steps_of(60.0) == steps
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 s"),
-        (90, "90 s"),
-        (0.5, "0.5 s"),
-        (60, "1 min"),
-        (150, "2 min 30 s"),
-        (5400, "1 h 30 min"),
-        (86_400, "1 d"),
-        (90_061, "1 d 1 h"),
-    ],
-)
-def test_a_duration_is_said_in_its_two_largest_units(seconds: float, said: str) -> None:
-    assert spoken(seconds) == said
 
 
 @given(st.integers(1, 10_000_000))

@@ -111,6 +111,15 @@ def test_the_highest_is_the_same_whichever_levels_are_asked_for(run: Run, trace:
     assert f"{alone['values'][0]:.1f}" in answer(*words)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("paths", [1, 7])
+def test_the_highest_is_the_same_however_few_scenarios_are_asked_for(
+    run: Run, trace: Path, paths: int
+) -> None:
+    words = (run, trace, *QUICK, "--lead", "1m", "--window", "3m")
+
+    assert document(*words, "--paths", paths)["highest"] == document(*words)["highest"]
+
+
 def test_the_same_seed_draws_the_same_scenarios(run: Run, trace: Path) -> None:
     def paths(seed: int) -> object:
         return document(run, trace, *QUICK, "--paths", "5", "--seed", seed)["paths"]
@@ -146,6 +155,50 @@ def test_every_action_answers_people_and_machines(
         assert part in shown
     assert document(run, action, trace, *QUICK, *options)
     assert len(answer(run, action, trace, *QUICK, *options, "--format", "csv").splitlines()) > 1
+
+
+@pytest.mark.parametrize("action", ["fit", "describe"])
+def test_what_is_not_to_be_mended_is_taken_for_what_it_seems(
+    run: Run, trace: Path, action: str
+) -> None:
+    lines = trace.read_text().splitlines()
+    lines[401:405] = [f"{minute},0" for minute in range(400, 404)]
+    trace.write_text("\n".join(lines) + "\n")
+    words = (run, action, trace, *QUICK, "--origins", "20")
+
+    mended, plain = answer(*words), answer(*words, "--no-mend")
+
+    assert mended != plain
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("predict",), id="predict"),
+        pytest.param(("fit", "--origins", "2"), id="fit"),
+        pytest.param(("backtest", "--origins", "2"), id="backtest"),
+    ],
+)
+def test_a_sibling_has_a_say_while_the_history_is_short(
+    run: Run, trace: Path, words: tuple[str, ...]
+) -> None:
+    short = trace.with_name("short.csv")
+    short.write_text("".join(trace.read_text().splitlines(keepends=True)[:40]))
+    action, *options = words
+    alone, helped = (
+        document(run, action, short, *QUICK, *options, *more)
+        for more in ((), ("--sibling", trace))
+    )
+
+    assert alone != helped
+
+
+@pytest.mark.parametrize("action", ["predict", "fit", "backtest", "compare"])
+def test_a_sibling_that_cannot_be_read_is_named(run: Run, trace: Path, action: str) -> None:
+    status, out, errors = run(action, trace, *QUICK, "--sibling", "nowhere.csv")
+
+    assert (status, out) == (1, "")
+    assert "nowhere.csv" in errors
 
 
 def test_a_card_is_written_as_its_ending_says(run: Run, trace: Path, tmp_path: Path) -> None:

@@ -160,6 +160,14 @@ def test_a_column_that_is_not_there_is_said_with_those_that_are(folder: Path) ->
         read_trace(write(folder, WIDE), column="c1")
 
 
+@pytest.mark.parametrize("column", ["window", " Minute"])
+def test_a_column_of_times_holds_no_demand(folder: Path, column: str) -> None:
+    path = write(folder, "window,minute,c60\n0,0,1\n1,10,2\n")
+
+    with pytest.raises(DemandError, match="holds the time; it has window, minute, c60"):
+        read_trace(path, column=column)
+
+
 def test_a_column_of_requests_that_are_rows_is_refused(folder: Path) -> None:
     with pytest.raises(DemandError, match="its rows are requests"):
         read_trace(write(folder, "arrival_s,c1\n0,1\n"), column="c1")

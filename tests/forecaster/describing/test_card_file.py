@@ -17,7 +17,7 @@ CARD = make_card(
         Forecast(600.0, 60.0, SETTINGS.quantiles, np.ones((3, 2)), "combination", 900),
         (Member("ma-15", 0.8, (0.8,) * 3, float("nan")),),
     ),
-    now=0.0,
+    now=1_800_000_000.0,
     tested=Backtest(
         np.arange(8), 60.0, (0.5, 0.9), ONES[..., 0], ONES, ONES * np.nan, ONES * 2, np.ones(8)
     ),
@@ -29,8 +29,9 @@ def test_the_page_tells_the_whole_card() -> None:
     page = as_markdown(CARD)
 
     assert page.startswith(
-        "# Model card: chat\n\nMade 1970-01-01 00:00 UTC by warmfront 1.2.3.\n\n## Data\n"
+        "# Model card: chat\n\nMade 2027-01-15 08:00 UTC by warmfront 1.2.3.\n\n## Data\n"
     )
+    assert "- 0 s from the start to 10 min from the start\n" in page  # a trace without a date
     assert "- 10 steps of 60 s, in requests/s\n" in page
     assert "| ma-15 | 80.0% | unknown |\n" in page
     assert "| 0-3 | 0 | 0 | unknown | 0 | 100.0% | 100.0% |\n" in page

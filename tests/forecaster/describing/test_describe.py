@@ -54,6 +54,19 @@ def test_zeros_that_are_a_failure_to_collect_are_gaps() -> None:
     assert found.traits.gaps.share == pytest.approx(6 / rates.size)
 
 
+def test_without_mending_nothing_is_ignored_and_all_is_told() -> None:
+    rates = daily()
+    rates[300:304] = 0.0
+    seen: list[Demand] = []
+
+    found = describe(demand(rates), SETTINGS, make=lambda one, _: seen.append(one), mend=False)
+
+    assert seen
+    assert all(one.ignored is None and not one.repairs for one in seen)
+    assert found.traits.zeros == pytest.approx(4 / rates.size)
+    assert Kind.READS_ZERO in {one.kind for one in found.traits.findings}
+
+
 @pytest.mark.parametrize(
     "rates",
     [

@@ -51,6 +51,11 @@ def test_each_sentence_has_its_number() -> None:
         ),
         pytest.param(LossRatio(0.8, 0.7, 0.99, 24), "forecasts lose 20% less than", id="better"),
         pytest.param(LossRatio(1.2, 1.1, 1.30, 24), "forecasts are worse than", id="worse"),
+        pytest.param(
+            LossRatio(0.8, NAN, NAN, 4),
+            "(too few apart to say how surely, at 4 origins)",
+            id="no interval",
+        ),
         pytest.param(LossRatio(NAN, NAN, NAN, 0), "could not be compared with", id="unknown"),
     ],
 )

@@ -63,4 +63,7 @@ def test_the_interval_holds_between_the_extremes_of_the_origins(
 
     found = ratio(values, np.ones(values.size), block=block)
 
+    if values.size < 3 * block:
+        assert np.isnan([found.low, found.high]).all()
+        return
     assert values.min() * (1 - 1e-6) <= found.low <= found.high <= values.max() * (1 + 1e-6)

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forecaster.demand.demand import Demand
-from forecaster.scoring.origins import stratified_origins
+from forecaster.scoring.origins import block_of, stratified_origins
 from telemetry.series import Series, Window
 
 
@@ -60,3 +61,19 @@ def test_more_origins_than_steps_are_one_at_each_step() -> None:
     found = stratified_origins(demand(np.ones(30)), count=10**12, horizon=10, first=5)
 
     assert found.tolist() == list(range(5, 25))
+
+
+@pytest.mark.parametrize(
+    ("origins", "ahead", "block"),
+    [
+        pytest.param([10, 20, 30], 10, 1, id="none sees what another sees"),
+        pytest.param([10, 20, 30], 11, 2, id="neighbours do"),
+        pytest.param([10, 13, 20], 60, 12, id="as far apart as most are"),
+        pytest.param([10], 60, 1, id="one alone"),
+        pytest.param([], 60, 1, id="none"),
+    ],
+)
+def test_origins_nearer_than_the_horizon_come_in_blocks(
+    origins: list[int], ahead: int, block: int
+) -> None:
+    assert block_of(np.array(origins, np.int64), ahead) == block
