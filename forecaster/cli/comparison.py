@@ -1,7 +1,7 @@
 """A comparison: several ways of forecasting at the same origins, each against the combination."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,20 @@ def compare_all(
         for at, (name, make) in enumerate(ways.items())
     ]
     return _compared(asked, trials, course)
+
+
+def chosen(compared: Sequence[Compared], members: Collection[str]) -> str:
+    """Return the way to forecast that a pool pays least for.
+
+    That is the combination, unless one of the `members` costs less beyond what may be chance.
+    """
+    cheaper = [
+        one
+        for one in compared
+        if one.name in members and one.cost_over_combination.high < 1  # never so where unknown
+    ]
+    best = min(cheaper, key=lambda one: one.cost_over_combination.ratio, default=None)
+    return COMBINATION if best is None else best.name
 
 
 def _shifted(on_progress: OnProgress, place: int, total: int) -> OnProgress:

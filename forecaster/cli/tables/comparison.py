@@ -9,7 +9,7 @@ from rich.text import Text
 from forecaster.cli.comparison import Compared
 from forecaster.cli.digits import MISSING, amount, share
 from forecaster.cli.output.terminal import table, titled
-from forecaster.cli.trial import Course
+from forecaster.cli.trial import COMBINATION, Course
 from forecaster.scoring.bootstrap import LossRatio
 
 _WHICH = "\nwhich is"
@@ -39,7 +39,7 @@ def loss_table(compared: Iterable[Compared], course: Course) -> Group:
     )
 
 
-def cost_table(compared: Iterable[Compared], beta: float) -> Group:
+def cost_table(compared: Iterable[Compared], beta: float, choice: str) -> Group:
     """Return a row for each way and each rule: what a warm pool pays by it."""
     made = table(_COSTS, left=["", _WHICH])
     for one in compared:
@@ -55,8 +55,14 @@ def cost_table(compared: Iterable[Compared], beta: float) -> Group:
         "What a warm pool pays",
         made,
         f"Of the replica-minutes needed. Cost: idle, and {beta:g} times unmet; the rules that "
-        "only react are below.",
+        f"only react are below.\n{_advice(choice)}",
     )
+
+
+def _advice(choice: str) -> str:
+    if choice == COMBINATION:
+        return "No member surely costs less than all of them combined: keep the combination."
+    return f"{choice} surely costs less than all members combined: --members '{choice}'."
 
 
 def verdict(ratio: LossRatio, less: str, more: str) -> Text:
