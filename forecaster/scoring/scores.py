@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecaster.combination import quantiles
 from forecaster.history import Floats, Mask
 
 _ROUNDING = 1e-9  # the forecast of a level that repeats exactly may be off by the last bit
@@ -17,8 +18,7 @@ def pinball_losses(actual: Floats, forecast: Floats, levels: Sequence[float]) ->
     """Return the loss of every value at every level; NaN at gaps."""
     error = actual[..., None] - forecast
     error = np.where(np.abs(error) <= _ROUNDING * np.abs(actual[..., None]), 0.0, error)
-    asked = np.asarray(levels)
-    return np.asarray(np.maximum(asked * error, (asked - 1.0) * error))
+    return quantiles.pinball(error, np.asarray(levels))
 
 
 def pinball(actual: Floats, forecast: Floats, levels: Sequence[float]) -> float:
